@@ -1,0 +1,211 @@
+package eio
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// The framings of polling bodies, many packets in one:
+//
+//	EIO 4     packet 0x1e packet ..., UTF-8, binary packets as 'b' base64
+//	EIO 2, 3  binary: 0 (text) or 1 (binary), the length's digits as bytes 0-9, 0xff, packet
+//	          plain:  length in UTF-16 units ':' packet ..., binary packets as 'b4' base64
+//
+// Browsers of EIO 2 and 3 say b64=1 if they want plain answers. All others
+// get the binary framing: clients before 1.4 mistake a plain one for "ok" and
+// open a session after the other, and the later ones read both.
+
+const separator = 0x1e
+
+const (
+	typeText   = "text/plain; charset=UTF-8"
+	typeBinary = "application/octet-stream"
+)
+
+// encodePayload returns the body of a poll's answer and its content type.
+func (s *Session) encodePayload(frames []*Frame) ([]byte, string) {
+	size := 0
+	for _, f := range frames {
+		size += len(f.packet) + 12
+	}
+	body := make([]byte, 0, size)
+	switch {
+	case s.protocol == 4:
+		for i, f := range frames {
+			if i > 0 {
+				body = append(body, separator)
+			}
+			body = append(body, f.packet...)
+		}
+		return body, typeText
+	case s.plain:
+		for _, f := range frames {
+			body = strconv.AppendInt(body, int64(len(f.packet)), 10) // ASCII: units are bytes
+			body = append(append(body, ':'), f.packet...)
+		}
+		return body, typeText
+	default:
+		for _, f := range frames {
+			body = append(body, 0)
+			for _, digit := range strconv.Itoa(len(f.packet)) {
+				body = append(body, byte(digit-'0'))
+			}
+			body = append(append(body, 0xff), f.packet...)
+		}
+		return body, typeBinary
+	}
+}
+
+// decodePayload hands each packet of a POST's body to handle and reports
+// whether the body was well formed. Its work is linear in the body's length,
+// whatever that says of itself.
+func (s *Session) decodePayload(body []byte, contentType string, handle func(packet)) bool {
+	switch {
+	case s.protocol == 4:
+		return decodeSeparated(body, handle)
+	case strings.HasPrefix(contentType, typeBinary):
+		return decodeBinary(body, handle)
+	default:
+		return s.decodePlain(body, handle)
+	}
+}
+
+func decodeSeparated(body []byte, handle func(packet)) bool {
+	if !utf8.Valid(body) {
+		return false
+	}
+	for more := true; more; {
+		var one []byte
+		one, body, more = bytes.Cut(body, []byte{separator})
+		if len(one) > 0 && one[0] == 'b' {
+			if !decodeBase64(one[1:], handle) {
+				return false
+			}
+			continue
+		}
+		p := textPacket(one)
+		if p.kind == invalid {
+			return false
+		}
+		handle(p)
+	}
+	return true
+}
+
+func decodeBinary(body []byte, handle func(packet)) bool {
+	for len(body) > 0 {
+		kind := body[0]
+		length, digits := 0, 0
+		for _, c := range body[1:] {
+			if c > 9 || length > len(body) {
+				break
+			}
+			length = length*10 + int(c)
+			digits++
+		}
+		start := 1 + digits + 1
+		if kind > 1 || digits == 0 || start > len(body) || body[start-1] != 0xff || length == 0 || length > len(body)-start {
+			return false
+		}
+		one := body[start : start+length]
+		body = body[start+length:]
+		switch {
+		case kind == 1 && one[0] == packetMessage-'0':
+			handle(packet{kind: packetMessage, binary: true, data: one[1:]})
+		case kind == 0 && utf8.Valid(one):
+			p := textPacket(one)
+			if p.kind == invalid {
+				return false
+			}
+			handle(p)
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Session) decodePlain(body []byte, handle func(packet)) bool {
+	if !utf8.Valid(body) {
+		return false
+	}
+	for len(body) > 0 {
+		digits, rest, ok := bytes.Cut(body, []byte{':'})
+		units, err := strconv.ParseUint(string(digits[:min(len(digits), 10)]), 10, 32)
+		if !ok || err != nil || len(digits) > 10 || units == 0 {
+			return false
+		}
+		size, ok := unitsToBytes(rest, int(units))
+		if !ok {
+			return false
+		}
+		one := rest[:size]
+		body = rest[size:]
+		if one[0] == 'b' {
+			if len(one) < 2 || one[1] != packetMessage || !decodeBase64(one[2:], handle) {
+				return false
+			}
+			continue
+		}
+		p := textPacket(s.undouble(one))
+		if p.kind == invalid {
+			return false
+		}
+		handle(p)
+	}
+	return true
+}
+
+// unitsToBytes returns how many bytes of UTF-8 make that many UTF-16 units.
+func unitsToBytes(text []byte, units int) (size int, ok bool) {
+	for units > 0 && size < len(text) {
+		_, n := utf8.DecodeRune(text[size:])
+		size += n
+		units--
+		if n == 4 {
+			units--
+		}
+	}
+	return size, units == 0
+}
+
+// undouble undoes the second UTF-8 encoding that clients up to 1.7 put on the
+// text of plain polling bodies, and those of EIO 2 on websocket text too.
+//
+// Nothing in a request tells 1.4 to 1.7 from 2.x, which encodes once, but the
+// text does: encoded twice, all its characters are below U+0100 and are, taken
+// as bytes, UTF-8 again. Text for which that is not so was encoded once, and
+// so will be all that the session sends.
+func (s *Session) undouble(text []byte) []byte {
+	if s.once.Load() {
+		return text
+	}
+	bytes := make([]byte, 0, len(text))
+	for rest := text; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		if r > 0xff {
+			s.once.Store(true)
+			return text
+		}
+		bytes = append(bytes, byte(r))
+		rest = rest[n:]
+	}
+	if !utf8.Valid(bytes) {
+		s.once.Store(true)
+		return text
+	}
+	return bytes
+}
+
+func decodeBase64(text []byte, handle func(packet)) bool {
+	data := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+	n, err := base64.StdEncoding.Decode(data, text)
+	if err != nil {
+		return false
+	}
+	handle(packet{kind: packetMessage, binary: true, data: data[:n]})
+	return true
+}

@@ -1,0 +1,136 @@
+package eio
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// probePause is how soon a poll is answered while the browser is about to
+// upgrade: it waits for its last poll to end. Node's server uses the same.
+const probePause = 100 * time.Millisecond
+
+// postTimeout bounds the time that the body of a POST may take.
+const postTimeout = 30 * time.Second
+
+// openPolling begins a session on polling and answers with all that it has to say.
+func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, protocol int, plain bool) {
+	s := srv.newSession(protocol)
+	s.plain = plain
+	if !srv.open(s) {
+		refuse(w, errBadRequest)
+		return
+	}
+	s.servePoll(w, r)
+}
+
+// servePoll answers a GET with what is queued, or waits until something is.
+// One poll at a time: a second one ends the session, as the protocol has it.
+func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	switch {
+	case s.closed:
+		s.mu.Unlock()
+		refuse(w, errSession)
+		return
+	case s.socket != nil:
+		s.mu.Unlock()
+		refuse(w, errBadRequest)
+		return
+	case s.poll != nil:
+		s.mu.Unlock()
+		s.Close(ReasonProtocol)
+		refuse(w, errBadRequest)
+		return
+	}
+	if frames := s.take(); len(frames) > 0 {
+		s.mu.Unlock()
+		s.answerPoll(w, frames)
+		return
+	}
+	poll := make(chan []*Frame, 1) // one answer, and nobody waits to give it
+	s.poll = poll
+	var pause <-chan time.Time
+	if s.probed {
+		pause = time.After(probePause)
+	}
+	s.mu.Unlock()
+
+	select {
+	case frames := <-poll:
+		s.answerPoll(w, frames)
+	case <-pause:
+		s.mu.Lock()
+		if s.poll == poll {
+			s.releasePoll()
+		}
+		s.mu.Unlock()
+		s.answerPoll(w, <-poll)
+	case <-r.Context().Done():
+		s.Close(ReasonNetwork)
+	}
+}
+
+func (s *Session) answerPoll(w http.ResponseWriter, frames []*Frame) {
+	body, contentType := s.encodePayload(frames)
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(s.server.WriteTimeout))
+	_, err := w.Write(body)
+	if err == nil {
+		err = control.Flush()
+	}
+	// The connection serves other requests after this one.
+	_ = control.SetWriteDeadline(time.Time{})
+	if err != nil {
+		s.Close(ReasonNetwork)
+	}
+}
+
+// servePost takes the packets of a POST, in their order, one POST at a time.
+func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	overlap := s.posting
+	s.posting = true
+	mismatch := s.socket != nil
+	s.mu.Unlock()
+	if mismatch {
+		refuse(w, errBadRequest)
+		return
+	}
+	if overlap {
+		s.Close(ReasonProtocol)
+		refuse(w, errBadRequest)
+		return
+	}
+
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(postTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.server.MaxPayload))
+	if err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			s.Close(ReasonTooLarge)
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		} else {
+			s.Close(ReasonNetwork)
+			refuse(w, errBadRequest)
+		}
+		return
+	}
+	legal := s.decodePayload(body, r.Header.Get("Content-Type"), s.turn)
+
+	s.mu.Lock()
+	s.posting = false
+	faulty := s.closed && s.reason == ReasonProtocol
+	s.mu.Unlock()
+	if !legal || faulty {
+		s.Close(ReasonProtocol)
+		refuse(w, errBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html") // not text/plain, for old Internet Explorer; as Node's server has it
+	_, _ = io.WriteString(w, "ok")
+}

@@ -1,0 +1,253 @@
+// Package eio is the Engine.IO layer: sessions of browsers over HTTP polling
+// and websocket, in revisions 2, 3 and 4 of the protocol, which is what every
+// Socket.IO client since 1.0 speaks. It knows nothing of Socket.IO or users;
+// it moves messages, in order, and says when a session opens and ends.
+//
+//	GET  no sid ──▶ server.go ─▶ polling.go      a session begins, on polling
+//	GET, POST sid ─────────────▶ polling.go      its messages, in payload.go's framings
+//	Upgrade no sid ────────────▶ upgrade.go      a session begins, on websocket.go
+//	Upgrade sid ───────────────▶ upgrade.go      a session moves from polling to websocket
+//
+// Sources: the engine.io-protocol documents, revisions 3 and 4, and for
+// revision 2 the published clients themselves. Nothing of the library
+// zishang520/engine.io is used; docs/decisions/0002 says why.
+package eio
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+)
+
+// A Server holds the sessions and is their http.Handler, for any path: the
+// caller mounts it at /socket.io/. Its fields are set before the first
+// request and not changed after it.
+type Server struct {
+	Config
+	Log *slog.Logger
+
+	// What the layer above hears of a session: OnOpen first, each message in
+	// order, OnClose once and last. Calls for one session never overlap. They
+	// may call any method of the session. data is lent until the call returns.
+	OnOpen    func(s *Session)
+	OnMessage func(s *Session, data []byte, binary bool)
+	OnClose   func(s *Session, reason Reason)
+
+	running sync.WaitGroup // the goroutines of all sessions
+
+	mu sync.Mutex
+	// Guarded by mu.
+	sessions map[string]*Session
+	closed   bool
+}
+
+// Sessions returns how many sessions are open.
+func (srv *Server) Sessions() int {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return len(srv.sessions)
+}
+
+// Close ends every session, accepts no new one, and returns when all their
+// goroutines have ended.
+func (srv *Server) Close() {
+	srv.mu.Lock()
+	srv.closed = true
+	sessions := make([]*Session, 0, len(srv.sessions))
+	for _, s := range srv.sessions {
+		sessions = append(sessions, s)
+	}
+	srv.mu.Unlock()
+	for _, s := range sessions {
+		s.Close(ReasonServer)
+	}
+	srv.running.Wait()
+}
+
+// A protocolError is the JSON answer to a request that the protocol does not
+// know. Codes and texts are those of Node's server.
+type protocolError struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+var (
+	errTransport  = protocolError{0, "Transport unknown"}
+	errSession    = protocolError{1, "Session ID unknown"}
+	errMethod     = protocolError{2, "Bad handshake method"}
+	errBadRequest = protocolError{3, "Bad request"}
+	errRevision   = protocolError{5, "Unsupported protocol version"}
+)
+
+func refuse(w http.ResponseWriter, e protocolError) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusBadRequest)
+	_ = json.NewEncoder(w).Encode(e)
+}
+
+// ServeHTTP routes a request to the session that it belongs to, or begins one.
+func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	allowOrigin(w, r)
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	query := r.URL.Query()
+	protocol, ok := revisions[query.Get("EIO")]
+	transport := query.Get("transport")
+	upgrade := transport == "websocket"
+	switch {
+	case !upgrade && transport != "polling":
+		refuse(w, errTransport)
+		return
+	case !ok:
+		refuse(w, errRevision)
+		return
+	case query.Has("j"):
+		refuse(w, errBadRequest) // JSONP: a script of ours in anybody's page
+		return
+	case upgrade && r.Header.Get("Upgrade") == "":
+		refuse(w, errBadRequest)
+		return
+	}
+
+	sid := query.Get("sid")
+	if sid == "" {
+		switch {
+		case r.Method != http.MethodGet:
+			refuse(w, errMethod)
+		case upgrade:
+			srv.openSocket(w, r, protocol)
+		default:
+			srv.openPolling(w, r, protocol, query.Get("b64") != "")
+		}
+		return
+	}
+	s := srv.session(sid)
+	switch {
+	case s == nil:
+		refuse(w, errSession)
+	case s.protocol != protocol:
+		refuse(w, errBadRequest)
+	case upgrade:
+		srv.upgradeSession(w, r, s)
+	case r.Method == http.MethodGet:
+		s.servePoll(w, r)
+	case r.Method == http.MethodPost:
+		s.servePost(w, r)
+	default:
+		refuse(w, errMethod)
+	}
+}
+
+// revisions are the values of the query parameter EIO. The clients of Socket.IO 1.0
+// to 1.3 ask for 2 or 3, those up to 2.x for 3, later ones for 4.
+var revisions = map[string]int{"2": 2, "3": 3, "4": 4}
+
+// allowOrigin answers for CORS. Old pages ask with credentials, for which a
+// browser does not accept "*": the origin is echoed. Nothing here reads a
+// cookie, so a page of any origin gets only what it could get without one.
+func allowOrigin(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Credentials", "true")
+	if r.Method == http.MethodOptions {
+		h.Set("Access-Control-Allow-Methods", "GET, POST")
+		h.Set("Access-Control-Allow-Headers", "Content-Type")
+		h.Set("Access-Control-Max-Age", "86400")
+	}
+}
+
+func (srv *Server) session(sid string) *Session {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return srv.sessions[sid]
+}
+
+func (srv *Server) newSession(protocol int) *Session {
+	var id [15]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return &Session{server: srv, id: base64.RawURLEncoding.EncodeToString(id[:]), protocol: protocol}
+}
+
+// open makes the session known, queues the open packet and then whatever
+// OnOpen sends. Only after that may the caller read what the browser sends,
+// so nothing can come before the layer above is ready, however fast it is.
+func (srv *Server) open(s *Session) bool {
+	srv.mu.Lock()
+	if srv.closed {
+		srv.mu.Unlock()
+		return false
+	}
+	if srv.sessions == nil {
+		srv.sessions = make(map[string]*Session)
+	}
+	srv.sessions[s.id] = s
+	srv.mu.Unlock()
+
+	if !s.begin() {
+		return false
+	}
+	s.Send(srv.handshake(s))
+	srv.tellOpen(s)
+	s.startHeartbeat()
+	s.end()
+	s.Flush()
+	return true
+}
+
+// handshake is the open packet.
+func (srv *Server) handshake(s *Session) *Frame {
+	upgrades := []string{}
+	if s.socket == nil {
+		upgrades = append(upgrades, "websocket")
+	}
+	data, _ := json.Marshal(struct {
+		SID          string   `json:"sid"`
+		Upgrades     []string `json:"upgrades"`
+		PingInterval int64    `json:"pingInterval"`
+		PingTimeout  int64    `json:"pingTimeout"`
+		MaxPayload   int64    `json:"maxPayload"`
+	}{s.id, upgrades, srv.PingInterval.Milliseconds(), srv.PingTimeout.Milliseconds(), srv.MaxPayload})
+	return newFrame(packetOpen, data)
+}
+
+func (srv *Server) forget(s *Session) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	delete(srv.sessions, s.id)
+}
+
+func (srv *Server) tellOpen(s *Session) {
+	defer srv.contain(s)
+	srv.OnOpen(s)
+}
+
+func (srv *Server) tellMessage(s *Session, p packet) {
+	defer srv.contain(s)
+	srv.OnMessage(s, p.data, p.binary)
+}
+
+func (srv *Server) tellClose(s *Session, reason Reason) {
+	defer srv.contain(s)
+	srv.OnClose(s, reason)
+}
+
+// contain turns a fault in the layer above into the end of the one session that met it.
+func (srv *Server) contain(s *Session) {
+	if fault := recover(); fault != nil {
+		srv.Log.Error("a session is closed: fault in a handler", "fault", fault, "stack", string(debug.Stack()))
+		s.Close(ReasonPanicking)
+	}
+}

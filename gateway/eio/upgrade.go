@@ -1,0 +1,159 @@
+package eio
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// openSocket begins a session on a websocket.
+func (srv *Server) openSocket(w http.ResponseWriter, r *http.Request, protocol int) {
+	socket, early, err := upgradeConn(w, r, srv.MaxPayload)
+	if err != nil {
+		return // the upgrader has answered
+	}
+	s := srv.newSession(protocol)
+	s.socket = socket
+	if !srv.open(s) || !s.start(func() { s.readSocket(socket, early) }) {
+		socket.abort()
+	}
+}
+
+// readSocket handles what comes on the session's own websocket.
+func (s *Session) readSocket(socket *wsConn, early []byte) {
+	fault := func(err error) { s.Close(closeReason(err)) }
+	fault(socket.run(early, s.socketTurn, fault))
+}
+
+// socketTurn handles one packet from a websocket.
+func (s *Session) socketTurn(p packet) {
+	if s.protocol == 2 && !p.binary {
+		p.data = s.undouble(p.data)
+	}
+	s.turn(p)
+}
+
+func closeReason(err error) Reason {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return ReasonTooLarge
+	case errors.Is(err, errProtocol), errors.Is(err, errUTF8):
+		return ReasonProtocol
+	case errors.Is(err, errClosed), errors.Is(err, io.EOF):
+		return ReasonClient
+	default:
+		return ReasonNetwork
+	}
+}
+
+// upgradeSession lets a websocket ask to take over from polling.
+//
+// The browser sends 2probe and gets 3probe here. It stops polling, for which
+// its waiting poll is answered with a noop, and then sends 5: from there on
+// the session is on the websocket. Until then the session owes it nothing: an
+// upgrade that fails costs the session nothing either.
+// Source: engine.io-protocol, "Upgrade".
+func (srv *Server) upgradeSession(w http.ResponseWriter, r *http.Request, s *Session) {
+	s.mu.Lock()
+	if s.closed || s.socket != nil || s.upgrading {
+		s.mu.Unlock()
+		refuse(w, errBadRequest)
+		return
+	}
+	s.upgrading = true
+	s.mu.Unlock()
+
+	socket, early, err := upgradeConn(w, r, srv.MaxPayload)
+	if err == nil {
+		err = socket.conn.SetReadDeadline(time.Now().Add(upgradeTimeout))
+		s.mu.Lock()
+		s.probe = socket
+		s.mu.Unlock()
+	}
+	if err != nil || !s.start(func() { s.readProbe(socket, early) }) {
+		s.endUpgrade(socket)
+	}
+}
+
+// readProbe handles what comes on a websocket that wants to take over, and
+// after it has, what comes on the session's own.
+func (s *Session) readProbe(socket *wsConn, early []byte) {
+	handle := func(p packet) {
+		switch {
+		case s.isOn(socket):
+			s.socketTurn(p)
+		case p.kind == packetPing && string(p.data) == "probe" && s.answerProbe(socket):
+		case p.kind == packetUpgrade && s.takeOver(socket):
+		default:
+			s.endUpgrade(socket)
+		}
+	}
+	fault := func(err error) {
+		if s.isOn(socket) {
+			s.Close(closeReason(err))
+		} else {
+			s.endUpgrade(socket)
+		}
+	}
+	fault(socket.run(early, handle, fault))
+}
+
+// isOn reports whether the websocket is the session's transport.
+func (s *Session) isOn(socket *wsConn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.socket == socket
+}
+
+// endUpgrade closes a websocket that did not take over; the session polls on.
+func (s *Session) endUpgrade(socket *wsConn) {
+	s.mu.Lock()
+	if s.probe == socket {
+		s.probe, s.probed, s.upgrading = nil, false, false
+	}
+	s.mu.Unlock()
+	if socket != nil {
+		socket.abort()
+	}
+}
+
+// answerProbe answers and releases the poll that waits, so that the browser can stop polling.
+func (s *Session) answerProbe(socket *wsConn) bool {
+	if err := socket.write(frameProbe.wire, s.server.WriteTimeout); err != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.probed = true
+	s.releasePoll()
+	return true
+}
+
+// takeOver makes the websocket the session's transport and sends what has queued up.
+func (s *Session) takeOver(socket *wsConn) bool {
+	s.mu.Lock()
+	if s.closed || !s.probed {
+		s.mu.Unlock()
+		return false
+	}
+	s.socket, s.probe, s.probed, s.upgrading = socket, nil, false, false
+	s.releasePoll()
+	s.mu.Unlock()
+	if err := socket.conn.SetReadDeadline(time.Time{}); err != nil {
+		return false
+	}
+	s.Flush()
+	return true
+}
+
+// releasePoll answers a waiting poll with a noop. The caller holds mu.
+func (s *Session) releasePoll() {
+	if s.poll != nil {
+		s.poll <- []*Frame{frameNoop}
+		s.poll = nil
+	}
+}

@@ -1,0 +1,285 @@
+package eio
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// closeGrace is how long a websocket that was closed by us may take to answer
+// the close frame. Without the wait, bytes that it sent meanwhile would make
+// the kernel reset the connection, and the browser would see no close at all.
+const closeGrace = time.Second
+
+// A wsConn is a websocket: frames in, frames out. One goroutine reads it
+// (run); writers are kept apart by Session.writing, or there is only one.
+type wsConn struct {
+	conn       net.Conn
+	raw        syscall.RawConn // nil where the connection has no descriptor, as with TLS
+	maxPayload int64
+
+	// Used by the reading goroutine only.
+	partial []byte // the beginning of a frame
+	message []byte // the fragments of a message so far
+	opcode  ws.OpCode
+	state   ws.State
+}
+
+// Errors that end a websocket, each with its close code (RFC 6455, 7.4.1).
+var (
+	errClosed   = errors.New("websocket: closed by the browser")
+	errProtocol = errors.New("websocket: protocol error")
+	errUTF8     = errors.New("websocket: text that is not UTF-8")
+	errTooLarge = errors.New("websocket: message too large")
+)
+
+// readBuffers are lent to connections that have something to read; an idle one holds none.
+var readBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
+
+// upgradeConn answers a websocket handshake. It returns the connection and
+// what the browser has sent behind its request already.
+func upgradeConn(w http.ResponseWriter, r *http.Request, maxPayload int64) (*wsConn, []byte, error) {
+	conn, rw, _, err := ws.HTTPUpgrader{}.Upgrade(r, w)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		_ = conn.Close()
+		return nil, nil, err
+	}
+	// rw goes back to net/http or to the collector: 8 KiB a socket.
+	early := make([]byte, rw.Reader.Buffered())
+	_, _ = io.ReadFull(rw.Reader, early)
+	c := &wsConn{conn: conn, maxPayload: maxPayload, state: ws.StateServerSide}
+	if sc, ok := conn.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			c.raw = raw
+		}
+	}
+	return c, early, nil
+}
+
+// run reads until the connection ends, hands every packet to handle and leaves
+// the connection closed. What the browser does wrong is told to fault, which
+// closes the websocket: run then only waits for the browser's answer to that.
+func (c *wsConn) run(early []byte, handle func(packet), fault func(error)) error {
+	defer func() { _ = c.conn.Close() }()
+	err := c.feed(early, handle)
+	for {
+		if err != nil {
+			fault(err)
+			if errors.Is(err, errClosed) {
+				return err
+			}
+		}
+		buffer := readBuffers.Get().(*[4096]byte)
+		n, readErr := c.read(buffer[:])
+		if readErr == nil {
+			err = c.feed(buffer[:n], handle)
+		}
+		readBuffers.Put(buffer)
+		if readErr != nil {
+			return readErr
+		}
+	}
+}
+
+// read waits for bytes. The wait holds no memory but the goroutine.
+func (c *wsConn) read(buffer []byte) (n int, err error) {
+	if c.raw == nil {
+		return c.conn.Read(buffer)
+	}
+	rawErr := c.raw.Read(func(fd uintptr) bool {
+		for {
+			n, err = syscall.Read(int(fd), buffer)
+			if err != syscall.EINTR {
+				return err != syscall.EAGAIN
+			}
+		}
+	})
+	switch {
+	case rawErr != nil:
+		return 0, rawErr
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// feed takes bytes as they come and handles the frames that they complete.
+func (c *wsConn) feed(b []byte, handle func(packet)) error {
+	if len(c.partial) > 0 {
+		c.partial = append(c.partial, b...)
+		b = c.partial
+	}
+	whole := len(b)
+	for len(b) > 0 {
+		r := bytes.NewReader(b)
+		h, err := ws.ReadHeader(r)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil || ws.CheckHeader(h, c.state) != nil {
+			return errProtocol
+		}
+		if h.Length > c.maxPayload-int64(len(c.message)) && !h.OpCode.IsControl() {
+			return errTooLarge
+		}
+		if int64(r.Len()) < h.Length {
+			break
+		}
+		payload := b[len(b)-r.Len():][:h.Length]
+		b = b[len(b)-r.Len()+len(payload):]
+		ws.Cipher(payload, h.Mask, 0)
+		if err := c.frame(h, payload, handle); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(b) == 0:
+		c.partial = nil
+	case len(b) < whole || c.partial == nil:
+		c.partial = bytes.Clone(b)
+	}
+	return nil
+}
+
+func (c *wsConn) frame(h ws.Header, payload []byte, handle func(packet)) error {
+	switch h.OpCode {
+	case ws.OpPing:
+		handle(packet{kind: socketPing, data: payload})
+		return nil
+	case ws.OpPong:
+		return nil
+	case ws.OpClose:
+		code, text := ws.ParseCloseFrameData(payload)
+		if len(payload) == 1 || len(payload) > 0 && ws.CheckCloseFrameData(code, text) != nil {
+			return errProtocol
+		}
+		return errClosed
+	}
+	if h.OpCode != ws.OpContinuation {
+		c.opcode = h.OpCode
+	}
+	if !h.Fin {
+		c.state = c.state.Set(ws.StateFragmented)
+		c.message = append(c.message, payload...)
+		return nil
+	}
+	if c.state.Fragmented() {
+		c.state = c.state.Clear(ws.StateFragmented)
+		payload, c.message = append(c.message, payload...), nil
+	}
+	text := c.opcode == ws.OpText
+	if text && !utf8.Valid(payload) {
+		return errUTF8
+	}
+	handle(socketPacket(payload, text))
+	return nil
+}
+
+// tryWrite writes as much of the frames as the kernel takes at once and
+// returns the rest. Where the connection has no descriptor that is everything.
+func (c *wsConn) tryWrite(frames []*Frame) (rest []byte, err error) {
+	rest = join(frames)
+	if c.raw == nil {
+		return rest, nil
+	}
+	var n int
+	rawErr := c.raw.Write(func(fd uintptr) bool {
+		for {
+			n, err = syscall.Write(int(fd), rest)
+			if err != syscall.EINTR {
+				return true
+			}
+		}
+	})
+	switch {
+	case rawErr != nil:
+		return nil, rawErr
+	case err == syscall.EAGAIN:
+		return rest, nil
+	case err != nil:
+		return nil, err
+	}
+	return rest[n:], nil
+}
+
+// join returns the bytes of frames one after the other, uncopied if there is one.
+func join(frames []*Frame) []byte {
+	if len(frames) == 1 {
+		return frames[0].wire
+	}
+	size := 0
+	for _, f := range frames {
+		size += len(f.wire)
+	}
+	all := make([]byte, 0, size)
+	for _, f := range frames {
+		all = append(all, f.wire...)
+	}
+	return all
+}
+
+// write writes b, blocking until the network has taken it or has taken
+// nothing for the time given.
+func (c *wsConn) write(b []byte, patience time.Duration) error {
+	const step = 64 << 10
+	for len(b) > 0 {
+		if err := c.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		n, err := c.conn.Write(b[:min(step, len(b))])
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// close sends a close frame and gives the browser a moment to answer it; run
+// ends then at the latest. Nobody else may be writing.
+func (c *wsConn) close(reason Reason) {
+	code := ws.StatusNormalClosure
+	switch reason {
+	case ReasonServer:
+		code = ws.StatusGoingAway
+	case ReasonProtocol:
+		code = ws.StatusProtocolError
+	case ReasonTooLarge:
+		code = ws.StatusMessageTooBig
+	case ReasonSlow, ReasonTimeout:
+		code = ws.StatusPolicyViolation
+	case ReasonPanicking:
+		code = ws.StatusInternalServerError
+	}
+	frame := control(ws.OpClose, ws.NewCloseFrameBody(code, string(reason)))
+	rest, err := c.tryWrite([]*Frame{frame})
+	if err == nil && c.raw == nil {
+		err = c.write(rest, closeGrace)
+	} else if len(rest) > 0 {
+		err = io.ErrShortWrite
+	}
+	if err == nil {
+		err = c.conn.SetReadDeadline(time.Now().Add(closeGrace))
+	}
+	if err != nil {
+		c.abort()
+	}
+}
+
+// abort ends the connection, and with it run, without a word.
+func (c *wsConn) abort() {
+	_ = c.conn.Close()
+}

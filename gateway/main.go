@@ -1,0 +1,74 @@
+// doit-socket-gateway holds the browsers' sockets and hears from NATS what to send them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ramainen/doit-socket/clients/browser"
+	"github.com/ramainen/doit-socket/gateway/sio"
+	"github.com/ramainen/doit-socket/internal/daemon"
+)
+
+const name = "doit-socket-gateway"
+
+type config struct {
+	daemon.Config    `embed:""`
+	daemon.BusConfig `embed:""`
+	Gateway          sio.Config `embed:"" group:"Sockets:"`
+}
+
+func main() { daemon.Main(name, run) }
+
+// Everything stops in the opposite order of its start.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var cfg config
+	err := daemon.Parse(&cfg, name, "Holds the browsers' sockets of doit-socket beside a NATS server or cluster.",
+		daemon.Defaults{Listen: "127.0.0.1:1337", AdminListen: "127.0.0.1:1336"}, args, stdout)
+	if errors.Is(err, daemon.ErrDone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	p := daemon.NewProcess(cfg.Config, stderr)
+
+	bus, err := daemon.Connect(cfg.NatsURL, cfg.Node+" gateway", p.Log, fail)
+	if err != nil {
+		return err
+	}
+	defer daemon.Drain(bus)
+	p.Health.Check("nats", daemon.Connected(bus))
+
+	public, err := daemon.Bind(cfg.Listen)
+	if err != nil {
+		return err
+	}
+	defer public.Shutdown()
+	gateway, err := sio.New(cfg.Gateway, cfg.Node, bus, p.Log, p.Metrics)
+	if err != nil {
+		return err
+	}
+	defer gateway.Close()
+	defer public.StopAccepting()
+
+	router := p.NewRouter()
+	gateway.Mount(router, browser.Script())
+	router.GET("/", gin.WrapH(browser.Page(false)))
+	router.GET("/favicon.ico", gin.WrapH(browser.Favicon()))
+	public.Serve(router, p.Log, fail)
+	stopAdmin, err := p.ServeAdmin(fail)
+	if err != nil {
+		return err
+	}
+	defer stopAdmin()
+
+	fmt.Fprintf(stdout, "%s listens on %s\n", name, public.URL())
+	return p.Wait(ctx)
+}

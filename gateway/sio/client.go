@@ -1,0 +1,114 @@
+package sio
+
+import (
+	"encoding/json"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/zishang520/socket.io-go-parser/v2/parser"
+
+	"github.com/ramainen/doit-socket/gateway/eio"
+)
+
+// A client is a browser's connection: one session, and the namespaces that it
+// has joined. Its methods run in the session's turns, one at a time.
+type client struct {
+	gateway *Gateway
+	session *eio.Session
+	seam    *seam
+	spaces  []*space
+	expiry  *time.Timer  // closes the session, unless it joins a namespace
+	pending atomic.Int32 // registrations that NATS has not confirmed
+}
+
+func (g *Gateway) onOpen(s *eio.Session) {
+	c := &client{gateway: g, session: s, seam: &seam{Socket: nothing, session: s}}
+	s.Data = c
+	c.expiry = time.AfterFunc(g.ConnectTimeout, func() { s.Close(reasonIdle) })
+	if s.Protocol() == 4 {
+		g.library.Emit("connection", c.seam)
+		return
+	}
+	// Clients before 3.0 do not ask for "/": they are in it.
+	c.join("/", func() { g.library.Emit("connection", c.seam) })
+}
+
+// reasonIdle ends a session that joined no namespace in time.
+const reasonIdle eio.Reason = "no connect"
+
+// reasonKicked ends a session because the bus asked for it.
+const reasonKicked eio.Reason = "kicked"
+
+func (c *client) onMessage(data []byte, binary bool) {
+	if binary {
+		return // the attachment of a packet that nobody reads
+	}
+	p, ok := parsePacket(data)
+	if !ok {
+		c.session.Close(eio.ReasonProtocol)
+		return
+	}
+	i := slices.IndexFunc(c.spaces, func(s *space) bool { return s.name == p.path() })
+	joined := i >= 0
+	switch {
+	case p.kind == parser.BINARY_EVENT, p.kind == parser.BINARY_ACK:
+	case p.kind == parser.CONNECT && !joined:
+		c.onConnect(p)
+	case p.kind == parser.EVENT && joined:
+		c.onEvent(c.spaces[i], p)
+	case p.kind == parser.DISCONNECT && joined:
+		c.leave(i)
+	case p.kind == parser.ACK && joined:
+	case c.session.Protocol() < 4:
+		// Node's server of that time ignores what it has no socket for.
+	default:
+		c.session.Close(eio.ReasonProtocol)
+	}
+}
+
+func (c *client) onConnect(p packet) {
+	request := &parser.Packet{Type: parser.CONNECT, Nsp: p.namespace}
+	if len(p.data) > 0 {
+		var auth map[string]any
+		if json.Unmarshal(p.data, &auth) != nil {
+			c.session.Close(eio.ReasonProtocol)
+			return
+		}
+		request.Data = auth
+	}
+	c.join(p.path(), func() { c.seam.onData(request) })
+}
+
+// join asks the library to let the client into a namespace and passes its answer on.
+func (c *client) join(name string, question func()) {
+	decision := c.seam.ask(question)
+	if decision.joined != nil {
+		c.expiry.Stop()
+		c.spaces = append(c.spaces, newSpace(c, name, decision.joined))
+	}
+	if len(decision.answer) > 0 {
+		c.session.Send(eio.Message(decision.answer))
+		c.session.Flush()
+	}
+}
+
+// leave ends the i-th namespace of a client that stays connected. The
+// library writes a DISCONNECT, which the seam does not send: the browser knows.
+func (c *client) leave(i int) {
+	s := c.spaces[i]
+	c.spaces = slices.Delete(c.spaces, i, i+1)
+	s.end()
+	s.socket.Disconnect(false)
+}
+
+func (c *client) onClose(reason eio.Reason) {
+	c.expiry.Stop()
+	for _, s := range c.spaces {
+		s.end()
+	}
+	c.seam.closed = true
+	if c.seam.onClose != nil {
+		c.seam.onClose(string(reason))
+	}
+}

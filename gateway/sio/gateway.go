@@ -1,0 +1,115 @@
+// Package sio speaks Socket.IO with browsers: it is the one package that knows
+// zishang520/socket.io/v2, and it joins our Engine.IO layer below that library
+// with the hub.
+//
+//	browser ──▶ eio.Session ──▶ client.go ──CONNECT──▶ the library, through seam.go
+//	                               │
+//	                               └──register, unregister──▶ hub ──events──▶ space.go ──▶ eio.Session
+//
+// The library decides who may join which namespace. Events do not pass
+// through it: it would run each in a goroutine of its own, out of order.
+package sio
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/zishang520/engine.io/v2/engine"
+	"github.com/zishang520/socket.io/v2/socket"
+
+	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/gateway/hub"
+)
+
+// Config holds what an operator may set of a gateway.
+type Config struct {
+	eio.Config     `embed:""`
+	ConnectTimeout time.Duration `default:"10s" help:"How long a browser may stay connected without joining a namespace."`
+	Settle         time.Duration `default:"50ms" help:"How long a new user's subscription takes to be known on all nodes of a NATS cluster; register is answered after it."`
+}
+
+// DefaultConfig returns the defaults of the flags.
+func DefaultConfig() Config {
+	return Config{Config: eio.DefaultConfig(), ConnectTimeout: 10 * time.Second, Settle: 50 * time.Millisecond}
+}
+
+// A Gateway holds the sockets of this node. It is safe for concurrent use.
+type Gateway struct {
+	Config
+	log     *slog.Logger
+	engine  *eio.Server
+	library engine.BaseServer // only for its event "connection"
+	hub     *hub.Hub
+	metrics *metrics
+	sockets atomic.Int64
+}
+
+// New returns a gateway that takes sockets from now on and answers to NATS as node.
+func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer) (*Gateway, error) {
+	g := &Gateway{Config: cfg, log: log, library: engine.MakeBaseServer()}
+	g.metrics = newMetrics(reg, g)
+	var err error
+	g.hub, err = hub.New(nc, hub.Options{
+		Node:    node,
+		Settle:  cfg.Settle,
+		Sockets: func() int { return int(g.sockets.Load()) },
+		Log:     log,
+		Metrics: hub.NewMetrics(reg),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the hub: %w", err)
+	}
+	io := newLibrary(g.library)
+	// The library fires this when a socket has joined; every namespace gets it.
+	if err := io.On("connection", func(args ...any) {
+		joined := args[0].(*socket.Socket)
+		joined.Conn().(*seam).decided(joined)
+	}); err != nil {
+		return nil, fmt.Errorf("listen for connections: %w", err)
+	}
+	g.engine = &eio.Server{
+		Config: cfg.Config,
+		Log:    log,
+		OnOpen: g.onOpen,
+		OnMessage: func(s *eio.Session, data []byte, binary bool) {
+			s.Data.(*client).onMessage(data, binary)
+		},
+		OnClose: func(s *eio.Session, reason eio.Reason) {
+			g.metrics.closed.WithLabelValues(string(reason)).Inc()
+			if c, ok := s.Data.(*client); ok {
+				c.onClose(reason)
+			}
+		},
+	}
+	return g, nil
+}
+
+// Mount puts the gateway's routes on r. script answers for the client script,
+// which Socket.IO servers have under the same path.
+func (g *Gateway) Mount(r gin.IRouter, script http.Handler) {
+	r.Any("/socket.io", gin.WrapH(g.engine))
+	r.Any("/socket.io/*path", func(c *gin.Context) {
+		if path := c.Param("path"); strings.HasSuffix(path, ".js") {
+			script.ServeHTTP(c.Writer, c.Request)
+			return
+		}
+		g.engine.ServeHTTP(c.Writer, c.Request)
+	})
+}
+
+// Hub is the registry of this gateway's sockets.
+func (g *Gateway) Hub() *hub.Hub { return g.hub }
+
+// Close closes all sockets, then gives up their subscriptions. The NATS
+// connection stays open: it is the caller's to drain.
+func (g *Gateway) Close() {
+	g.engine.Close()
+	g.hub.Close()
+}

@@ -1,0 +1,82 @@
+package sio
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	"github.com/zishang520/socket.io-go-parser/v2/parser"
+)
+
+// A packet is a Socket.IO packet from a browser:
+//
+//	type ["/namespace" ["?query"] ","] [ack id] [JSON]
+//
+// Source: socket.io-protocol, revisions 3 (clients 1.x, 2.x: no CONNECT for
+// "/", a query may follow the namespace) to 5.
+type packet struct {
+	kind      parser.PacketType
+	namespace string // with its query
+	ack       string // digits, or none
+	data      []byte // JSON, or none; lent
+}
+
+// maxNamespace and maxAck bound what nobody sends longer.
+const (
+	maxNamespace = 512
+	maxAck       = 20
+)
+
+// parsePacket splits a packet. Binary packets are not split: nothing reads them.
+func parsePacket(data []byte) (p packet, ok bool) {
+	if len(data) == 0 || !parser.PacketType(data[0]).Valid() {
+		return packet{}, false
+	}
+	p.kind, p.namespace = parser.PacketType(data[0]), "/"
+	if p.kind == parser.BINARY_EVENT || p.kind == parser.BINARY_ACK {
+		return p, true
+	}
+	data = data[1:]
+	if len(data) > 0 && data[0] == '/' {
+		namespace, rest, _ := bytes.Cut(data, []byte{','})
+		if len(namespace) > maxNamespace {
+			return packet{}, false
+		}
+		p.namespace, data = string(namespace), rest
+	}
+	digits := 0
+	for digits < len(data) && data[digits] >= '0' && data[digits] <= '9' {
+		digits++
+	}
+	if digits > maxAck {
+		return packet{}, false
+	}
+	p.ack, p.data = string(data[:digits]), data[digits:]
+	return p, len(p.data) == 0 || json.Valid(p.data)
+}
+
+// path is the namespace without its query.
+func (p packet) path() string {
+	path, _, _ := strings.Cut(p.namespace, "?")
+	return path
+}
+
+// event returns the name and the arguments of an EVENT packet.
+func (p packet) event() (name string, args []json.RawMessage, ok bool) {
+	if json.Unmarshal(p.data, &args) != nil || len(args) == 0 {
+		return "", nil, false
+	}
+	if json.Unmarshal(args[0], &name) != nil || args[0][0] != '"' {
+		return "", nil, false
+	}
+	return name, args[1:], true
+}
+
+// encode returns the packet's bytes in three parts: what stands before the JSON, and the JSON.
+func (p packet) encode() []byte {
+	b := append(make([]byte, 0, 8+len(p.namespace)+len(p.ack)+len(p.data)), byte(p.kind))
+	if path := p.path(); path != "/" {
+		b = append(append(b, path...), ',')
+	}
+	return append(append(b, p.ack...), p.data...)
+}

@@ -1,0 +1,113 @@
+package sio
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+
+	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/gateway/hub"
+	"github.com/ramainen/doit-socket/internal/wire"
+)
+
+// maxPending is how many registrations of one connection may wait for NATS.
+const maxPending = 64
+
+var (
+	errUserID  = errors.New(`expected {"userid": id}, where id is a string, a number or a list of up to 32 of them`)
+	errPending = errors.New("too many registrations at once")
+)
+
+// onEvent handles register and unregister; a page may send other events, they are nobody's.
+func (c *client) onEvent(s *space, p packet) {
+	name, args, ok := p.event()
+	if !ok || wire.Reserved(name) {
+		c.session.Close(eio.ReasonProtocol)
+		return
+	}
+	if name != "register" && name != "unregister" {
+		return
+	}
+	subjects, err := userSubjects(args)
+	switch {
+	case err != nil:
+		c.answer(s, name, p.ack, err)
+	case name == "unregister":
+		c.gateway.hub.Unregister(s.member, subjects)
+		c.answer(s, name, p.ack, nil)
+	case c.pending.Add(1) > maxPending:
+		c.pending.Add(-1)
+		c.answer(s, name, p.ack, errPending)
+	default:
+		c.gateway.hub.Register(s.member, subjects, func(err error) {
+			c.pending.Add(-1)
+			c.answer(s, name, p.ack, err)
+		})
+	}
+}
+
+// answer counts what became of a registration and tells the page, if it gave a callback.
+func (c *client) answer(s *space, event, ack string, err error) {
+	result := "ok"
+	answer := []byte(`[{"ok":true}]`)
+	if err != nil {
+		result = "refused"
+		c.gateway.log.Debug("registration refused", slog.String("event", event), slog.Any("error", err))
+		answer = wire.AppendString([]byte(`[{"ok":false,"error":`), err.Error())
+		answer = append(answer, `}]`...)
+	}
+	c.gateway.metrics.registrations.WithLabelValues(event, result).Inc()
+	s.acknowledge(ack, answer)
+}
+
+// userSubjects reads {"userid": id | [id, ...]} as subjects, all or none.
+func userSubjects(args []json.RawMessage) ([]string, error) {
+	if len(args) == 0 {
+		return nil, errUserID
+	}
+	var arg struct {
+		UserID json.RawMessage `json:"userid"`
+	}
+	if json.Unmarshal(args[0], &arg) != nil || len(arg.UserID) == 0 {
+		return nil, errUserID
+	}
+	list := []json.RawMessage{arg.UserID}
+	if arg.UserID[0] == '[' {
+		if json.Unmarshal(arg.UserID, &list) != nil || len(list) == 0 {
+			return nil, errUserID
+		}
+		if len(list) > hub.MaxUsers {
+			return nil, hub.ErrTooManyUsers
+		}
+	}
+	subjects := make([]string, 0, len(list))
+	for _, raw := range list {
+		id, err := userID(raw)
+		if err != nil {
+			return nil, err
+		}
+		subject, err := wire.Subject("", id)
+		if err != nil {
+			return nil, err
+		}
+		subjects = append(subjects, subject)
+	}
+	return subjects, nil
+}
+
+// userID returns an id as JavaScript would print it: the same whether the
+// page says 42 or "42", as it was with the original.
+func userID(raw json.RawMessage) (string, error) {
+	var id any
+	if json.Unmarshal(raw, &id) != nil {
+		return "", errUserID
+	}
+	switch id := id.(type) {
+	case string:
+		return id, nil
+	case float64:
+		text, err := json.Marshal(id) // prints numbers as ECMAScript does
+		return string(text), err
+	}
+	return "", errUserID
+}

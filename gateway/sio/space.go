@@ -1,0 +1,70 @@
+package sio
+
+import (
+	"github.com/zishang520/socket.io-go-parser/v2/parser"
+	"github.com/zishang520/socket.io/v2/socket"
+
+	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/gateway/hub"
+)
+
+// A space is a client in a namespace, which pages call a socket. It is the
+// hub's Conn. Send, Flush, Close and ID may be called from any goroutine.
+type space struct {
+	client *client
+	name   string
+	socket *socket.Socket
+	member *hub.Socket
+}
+
+func newSpace(c *client, name string, joined *socket.Socket) *space {
+	s := &space{client: c, name: name, socket: joined}
+	s.member = c.gateway.hub.Attach(s)
+	c.gateway.sockets.Add(1)
+	return s
+}
+
+// end takes the socket from the hub.
+func (s *space) end() {
+	s.client.gateway.hub.Detach(s.member)
+	s.client.gateway.sockets.Add(-1)
+}
+
+// ID is the id that the page knows as socket.id.
+func (s *space) ID() string { return string(s.socket.Id()) }
+
+// Send queues an event. The first socket encodes it for all of the user's:
+// they are in the same namespace.
+func (s *space) Send(m *hub.Message) bool {
+	frame, ok := m.Frame.(*eio.Frame)
+	if !ok {
+		frame = s.frame(packet{kind: parser.EVENT, data: m.Payload})
+		m.Frame = frame
+	}
+	return s.client.session.Send(frame)
+}
+
+// Flush writes what Send has queued.
+func (s *space) Flush() { s.client.session.Flush() }
+
+// Close tells the page that the server disconnects it, for good: clients do
+// not come back by themselves from that, as with Node's socket.disconnect().
+func (s *space) Close() {
+	s.client.session.Send(s.frame(packet{kind: parser.DISCONNECT}))
+	s.Flush()
+	s.client.session.Close(reasonKicked)
+}
+
+// acknowledge answers an event that came with a callback.
+func (s *space) acknowledge(ack string, answer []byte) {
+	if ack == "" {
+		return
+	}
+	s.client.session.Send(s.frame(packet{kind: parser.ACK, ack: ack, data: answer}))
+	s.Flush()
+}
+
+func (s *space) frame(p packet) *eio.Frame {
+	p.namespace = s.name
+	return eio.Message(p.encode())
+}

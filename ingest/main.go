@@ -1,0 +1,68 @@
+// doit-socket-ingest takes emits from PHP and hands them to the gateways over NATS.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ramainen/doit-socket/ingest/emit"
+	"github.com/ramainen/doit-socket/internal/daemon"
+)
+
+const name = "doit-socket-ingest"
+
+type config struct {
+	daemon.Config    `embed:""`
+	daemon.BusConfig `embed:""`
+	Ingest           emit.Config `embed:"" group:"Emits:"`
+}
+
+func main() { daemon.Main(name, run) }
+
+// Everything stops in the opposite order of its start.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var cfg config
+	err := daemon.Parse(&cfg, name, "Takes emits from PHP for doit-socket and hands them to the gateways over NATS.",
+		daemon.Defaults{Listen: "127.0.0.1:1335", AdminListen: "127.0.0.1:1334"}, args, stdout)
+	if errors.Is(err, daemon.ErrDone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	p := daemon.NewProcess(cfg.Config, stderr)
+
+	bus, err := daemon.Connect(cfg.NatsURL, cfg.Node+" ingest", p.Log, fail)
+	if err != nil {
+		return err
+	}
+	defer daemon.Drain(bus)
+	p.Health.Check("nats", daemon.Connected(bus))
+
+	ingest, err := emit.New(cfg.Ingest, bus, p.Log, p.Metrics)
+	if err != nil {
+		return err
+	}
+	defer ingest.Close()
+	public, err := daemon.Bind(cfg.Listen)
+	if err != nil {
+		return err
+	}
+	defer public.Shutdown()
+
+	router := p.NewRouter()
+	ingest.Mount(router)
+	public.Serve(router, p.Log, fail)
+	stopAdmin, err := p.ServeAdmin(fail)
+	if err != nil {
+		return err
+	}
+	defer stopAdmin()
+
+	fmt.Fprintf(stdout, "%s listens on %s\n", name, public.URL())
+	return p.Wait(ctx)
+}

@@ -1,0 +1,112 @@
+package daemon
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Health knows whether the process can do its work. It is safe for concurrent use.
+type Health struct {
+	mu     sync.Mutex
+	checks map[string]func() error
+	facts  map[string]func() string
+}
+
+// NewHealth returns a Health without checks: ready.
+func NewHealth() *Health {
+	return &Health{checks: make(map[string]func() error), facts: make(map[string]func() string)}
+}
+
+// Check adds a condition of readiness.
+func (h *Health) Check(name string, check func() error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checks[name] = check
+}
+
+// Fact adds a line to the status page.
+func (h *Health) Fact(name string, fact func() string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.facts[name] = fact
+}
+
+// reasons says why the process is not ready, one a line.
+func (h *Health) reasons() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var reasons []string
+	for name, check := range h.checks {
+		if err := check(); err != nil {
+			reasons = append(reasons, fmt.Sprintf("%s: %v", name, err))
+		}
+	}
+	slices.Sort(reasons)
+	return reasons
+}
+
+// Mount puts /healthz and /readyz on a public router: yes or no, without reasons.
+func (h *Health) Mount(r gin.IRouter) {
+	r.GET("/healthz", gin.WrapF(alive))
+	r.GET("/readyz", func(c *gin.Context) {
+		if len(h.reasons()) > 0 {
+			c.String(http.StatusServiceUnavailable, "not ready\n")
+			return
+		}
+		c.String(http.StatusOK, "ready\n")
+	})
+}
+
+func alive(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") }
+
+// AdminHandler serves the private listener.
+func (h *Health) AdminHandler(metrics prometheus.Gatherer) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", alive)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		reasons := h.reasons()
+		if len(reasons) > 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = fmt.Fprintf(w, "not ready\n%s\n", strings.Join(reasons, "\n"))
+			return
+		}
+		_, _ = fmt.Fprintln(w, "ready")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /{$}", h.status)
+	return mux
+}
+
+// status is a page for a person at a terminal: what this process is and does.
+func (h *Health) status(w http.ResponseWriter, _ *http.Request) {
+	h.mu.Lock()
+	names := make([]string, 0, len(h.facts))
+	for name := range h.facts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&b, "%-12s %s\n", name, h.facts[name]())
+	}
+	h.mu.Unlock()
+	ready := "ready"
+	if reasons := h.reasons(); len(reasons) > 0 {
+		ready = strings.Join(reasons, "; ")
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = fmt.Fprintf(w, "%s%-12s %s\n\n/metrics  /debug/pprof/  /healthz  /readyz\n", b.String(), "state", ready)
+}

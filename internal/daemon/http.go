@@ -1,0 +1,90 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+const (
+	// maxHeader bounds request line and headers; a GET /emit carries its data there.
+	maxHeader = 128 << 10
+	// lastRequests is how long requests in flight have when the server stops.
+	lastRequests = 5 * time.Second
+)
+
+// A Server is a listener that is bound, and what serves it.
+type Server struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// Bind binds the address, so that an error is known before anything starts.
+func Bind(address string) (*Server, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return &Server{listener: listener}, nil
+}
+
+// Addr is the address that was bound.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// URL is how a program on this machine reaches the server.
+func (s *Server) URL() string {
+	host, port, _ := net.SplitHostPort(s.Addr())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// Serve serves in a goroutine that Shutdown waits for, and tells fail if serving ends before.
+// There is no ReadTimeout: it would cut long polls.
+func (s *Server) Serve(h http.Handler, log *slog.Logger, fail func(error)) {
+	s.server = &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	go func() {
+		if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			fail(fmt.Errorf("serve %s: %w", s.Addr(), err))
+		}
+	}()
+}
+
+// StopAccepting takes no new connections; those that are there are served on.
+func (s *Server) StopAccepting() { _ = s.listener.Close() }
+
+// Shutdown waits for requests in flight, not for long.
+func (s *Server) Shutdown() {
+	s.StopAccepting()
+	if s.server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastRequests)
+	defer cancel()
+	if s.server.Shutdown(ctx) != nil {
+		_ = s.server.Close()
+	}
+}
+
+// NewRouter returns a gin engine that logs nothing (its logger prints query
+// strings, which carry ids and payloads) and trusts no proxy.
+func NewRouter() *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	r.RedirectTrailingSlash = false
+	_ = r.SetTrustedProxies(nil)
+	return r
+}

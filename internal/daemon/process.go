@@ -1,0 +1,65 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// A Process is what a program has besides its engines.
+type Process struct {
+	Config  Config
+	Log     *slog.Logger
+	Metrics *prometheus.Registry
+	Health  *Health
+}
+
+// NewProcess returns a process that logs to stderr.
+func NewProcess(cfg Config, stderr io.Writer) *Process {
+	p := &Process{
+		Config:  cfg,
+		Log:     NewLog(cfg.LogLevel, stderr),
+		Metrics: prometheus.NewRegistry(),
+		Health:  NewHealth(),
+	}
+	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	started := time.Now()
+	p.Health.Fact("node", func() string { return cfg.Node })
+	p.Health.Fact("version", Version)
+	p.Health.Fact("up", func() string { return time.Since(started).Round(time.Second).String() })
+	return p
+}
+
+// NewRouter returns a router with the public health routes.
+func (p *Process) NewRouter() *gin.Engine {
+	r := NewRouter()
+	p.Health.Mount(r)
+	return r
+}
+
+// ServeAdmin serves the private listener until stop is called.
+func (p *Process) ServeAdmin(fail func(error)) (stop func(), err error) {
+	admin, err := Bind(p.Config.AdminListen)
+	if err != nil {
+		return nil, err
+	}
+	admin.Serve(p.Health.AdminHandler(p.Metrics), p.Log, fail)
+	p.Log.Info("private listener", "url", admin.URL())
+	return admin.Shutdown, nil
+}
+
+// Wait returns when the context ends: nil after a signal, else what failed.
+func (p *Process) Wait(ctx context.Context) error {
+	<-ctx.Done()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	p.Log.Info("stopping")
+	return nil
+}
