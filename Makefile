@@ -1,0 +1,86 @@
+# make run     the whole system on http://127.0.0.1:1337
+# make test    all tests; installs what they need where it may (root, apt, npm)
+# make check   format, vet, lint, borders between packages
+# make build   bin/doit-socket, bin/doit-socket-gateway, bin/doit-socket-ingest
+# make client  fetches the Socket.IO client that the binary serves
+# make fuzz    every fuzz target, FUZZTIME each
+# make vuln    known vulnerabilities of the dependencies (asks the Internet)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+
+GOLANGCI_LINT := v2.15.0
+GOVULNCHECK   := v1.9.0
+FUZZTIME      := 60s
+TOOLS         := $(CURDIR)/.tools/bin
+
+.PHONY: run build client test test-go test-browser check borders fuzz vuln
+
+run:
+	go run ./embedded
+
+build: client
+	mkdir -p bin
+	go build -trimpath -ldflags '-s -w' -o bin/doit-socket ./embedded
+	go build -trimpath -ldflags '-s -w' -o bin/doit-socket-gateway ./gateway
+	go build -trimpath -ldflags '-s -w' -o bin/doit-socket-ingest ./ingest
+
+client:
+	clients/browser/fetch.sh
+
+test: client test-go test-browser
+
+# What a test needs of the machine: a program, and Debian's package that has it.
+NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc
+NEEDS_BROWSER := chromium:chromium node:nodejs npm:npm
+
+test-go:
+	test/needs.sh $(NEEDS_GO)
+	go test -race ./...
+
+test-browser: client
+	test/needs.sh $(NEEDS_BROWSER)
+	cd test/browser
+	npm ci --no-audit --no-fund --silent
+	./fetch-clients.sh
+	go build -o out/embedded ../../embedded
+	DOIT_EMBEDDED=$$PWD/out/embedded node --test --test-reporter=spec .
+
+check: borders $(TOOLS)/golangci-lint
+	test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+	go mod tidy -diff
+	$(TOOLS)/golangci-lint run ./...
+
+$(TOOLS)/golangci-lint: Makefile
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+
+# The borders of docs/architecture.md, one a line: a package, and what it never reaches.
+borders:
+	@never() {
+		if go list -deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' "$$1" | grep -vx "$$module/$${1#./}" | grep -E "$$2"; then
+			echo "$$1 must not reach the above"; exit 1
+		fi
+	}
+	module=github.com/ramainen/doit-socket
+	never ./internal/wire    '.' # the standard library only
+	never ./clients/browser  '.'
+	never ./gateway/hub      "zishang520|nats-server|$$module/(ingest|gateway/(sio|eio))"
+	never ./gateway/eio      "zishang520|nats-io|$$module/(ingest|internal|gateway/(sio|hub))"
+	never ./ingest/emit      "nats-server|zishang520|$$module/(gateway|embedded)"
+	never ./internal/daemon  "nats-server|zishang520|$$module/(gateway|ingest|embedded)"
+	never ./gateway          "nats-server|$$module/(ingest|embedded)"
+	never ./ingest           "nats-server|zishang520|$$module/(gateway|embedded)"
+
+fuzz:
+	for file in $$(git ls-files '*_test.go'); do
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do
+			echo "$$(dirname $$file) $$target"
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file)
+		done
+	done
+
+vuln:
+	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	$(TOOLS)/govulncheck ./... || { echo 'govulncheck failed: either it found something above, or its database on the Internet cannot be reached from here'; exit 1; }

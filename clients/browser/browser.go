@@ -1,0 +1,107 @@
+// Package browser is what a visitor's browser gets from this server: the Socket.IO client script, the page at / and its icon.
+//
+// Socket.IO's own file is not in the repository: fetch.sh puts it into dist before the build. A binary built without it
+// works too and sends browsers to Socket.IO's CDN.
+package browser
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"io/fs"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+)
+
+var (
+	//go:embed VERSION
+	version string
+	//go:embed all:dist
+	dist embed.FS
+	//go:embed reregister.js
+	reregister []byte
+	//go:embed index.html
+	index []byte
+	//go:embed favicon.ico
+	favicon []byte
+)
+
+// Script serves the Socket.IO client, followed by reregister.js, which repeats `register` after a reconnect.
+// It belongs at /socket.io/socket.io.js and /socket.io/socket.io.min.js.
+func Script() http.Handler { return script(dist) }
+
+// The source map is not served, and would not fit what is appended.
+var sourceMap = regexp.MustCompile(`(?m)^//# sourceMappingURL=.*$`)
+
+func script(dist fs.FS) http.Handler {
+	header := http.Header{}
+	header.Set("Access-Control-Allow-Origin", "*") // for <script crossorigin>: the pages live elsewhere
+	client, err := fs.ReadFile(dist, "dist/socket.io.min.js")
+	if err != nil {
+		target := "https://cdn.socket.io/" + strings.TrimSpace(version) + "/socket.io.min.js"
+		return readOnly(header, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, target, http.StatusFound)
+		})
+	}
+	header.Set("Content-Type", "text/javascript; charset=utf-8")
+	header.Set("Cache-Control", "public, max-age=3600")
+	client = bytes.TrimSpace(sourceMap.ReplaceAll(client, nil))
+	return static(header, bytes.Join([][]byte{client, reregister}, []byte("\n;\n")))
+}
+
+// Page serves the page at /. In open mode it lets the visitor register and emit; otherwise it only explains.
+func Page(open bool) http.Handler {
+	header := http.Header{}
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Cache-Control", "no-cache")
+	header.Set("Referrer-Policy", "no-referrer")
+	// The CDN is where Script may redirect to; ws: and wss: are for browsers to which 'self' is only http.
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "+
+		"script-src 'self' 'unsafe-inline' https://cdn.socket.io; connect-src 'self' ws: wss:; img-src 'self'; "+
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	body := index
+	if open {
+		body = bytes.Replace(index, []byte(closedMark), []byte(openMark), 1)
+	}
+	return static(header, body)
+}
+
+// How index.html is told the mode.
+const (
+	closedMark = `data-open="false"`
+	openMark   = `data-open="true"`
+)
+
+// Favicon serves the icon; it belongs at /favicon.ico.
+func Favicon() http.Handler {
+	header := http.Header{}
+	header.Set("Content-Type", "image/x-icon")
+	header.Set("Cache-Control", "public, max-age=86400")
+	return static(header, favicon)
+}
+
+func static(header http.Header, body []byte) http.Handler {
+	sum := sha256.Sum256(body)
+	header.Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:12])+`"`)
+	return readOnly(header, func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	})
+}
+
+func readOnly(header http.Header, serve http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+			return
+		}
+		for name, values := range header {
+			w.Header()[name] = values
+		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		serve(w, r)
+	})
+}

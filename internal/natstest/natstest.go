@@ -1,0 +1,126 @@
+// Package natstest runs real nats-servers for tests. Only test files import it.
+package natstest
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// Patience is how long a test waits for what must come.
+const Patience = 10 * time.Second
+
+// An Option changes a server before it starts.
+type Option func(*server.Options)
+
+// MaxPayload is the largest message that the server takes.
+func MaxPayload(bytes int32) Option {
+	return func(o *server.Options) { o.MaxPayload = bytes }
+}
+
+// Port is for a server that must come back where another one was.
+func Port(port int) Option {
+	return func(o *server.Options) { o.Port = port }
+}
+
+// Start starts a server on a free port of 127.0.0.1. It is stopped with the test.
+func Start(t testing.TB, opts ...Option) *server.Server {
+	t.Helper()
+	o := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true}
+	for _, opt := range opts {
+		opt(o)
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		t.Fatalf("configure nats-server: %v", err)
+	}
+	s.Start()
+	t.Cleanup(func() { Stop(s) })
+	if !s.ReadyForConnections(Patience) {
+		t.Fatal("nats-server did not start")
+	}
+	return s
+}
+
+// Stop stops a server before the end of the test. Stopping twice is fine.
+func Stop(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// Restart starts a server on the port of one that was stopped.
+func Restart(t testing.TB, stopped *server.Server, opts ...Option) *server.Server {
+	t.Helper()
+	port, err := strconv.Atoi(portOf(t, stopped.ClientURL()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Start(t, append(opts, Port(port))...)
+}
+
+func portOf(t testing.TB, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Port()
+}
+
+// Connect returns a connection that is closed with the test. In a cluster it
+// stays with its server.
+func Connect(t testing.TB, s *server.Server, opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(s.ClientURL(), append([]nats.Option{nats.IgnoreDiscoveredServers()}, opts...)...)
+	if err != nil {
+		t.Fatalf("connect to nats-server: %v", err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// Cluster starts n servers and waits until each has its routes to all others.
+func Cluster(t testing.TB, n int) []*server.Server {
+	t.Helper()
+	var routes []*url.URL
+	servers := make([]*server.Server, n)
+	for i := range servers {
+		servers[i] = Start(t, func(o *server.Options) {
+			o.ServerName = "node-" + strconv.Itoa(i)
+			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT}
+			o.Routes = routes
+		})
+		if i == 0 {
+			// The others hear from the first one where the rest is.
+			port := strconv.Itoa(servers[0].ClusterAddr().Port)
+			routes = []*url.URL{{Scheme: "nats", Host: net.JoinHostPort("127.0.0.1", port)}}
+		}
+	}
+	// To each other server there is a pool of routes and one for the system account.
+	want := (n - 1) * (server.DEFAULT_ROUTE_POOL_SIZE + 1)
+	for _, s := range servers {
+		Await(t, "full mesh of "+s.Name(), func() bool { return s.NumRoutes() == want })
+	}
+	return servers
+}
+
+// Await waits until the condition holds, and fails the test if it does not in time.
+func Await(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	late := time.NewTimer(Patience)
+	defer late.Stop()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for !condition() {
+		select {
+		case <-poll.C:
+		case <-late.C:
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/siotest"
+)
+
+// Ingest and gateways as programs of their own, beside a nats-server.
+func TestThreePrograms(t *testing.T) {
+	bus := natstest.Start(t)
+	first := start(t, "gateway", "--nats-url", bus.ClientURL(), "--node", "gw-1")
+	second := start(t, "gateway", "--nats-url", bus.ClientURL(), "--node", "gw-2")
+	ingest := start(t, "ingest", "--nats-url", bus.ClientURL())
+
+	tab := siotest.Dial(t, first.url, siotest.Options{})
+	tab.Register("42")
+	other := siotest.Dial(t, second.url, siotest.Options{EIO: 3, Polling: true})
+	other.Register([]any{42, "43"})
+
+	siotest.MustPost(t, ingest.url, "42", "alert", `{"n":1}`)
+	if got := tab.Next(); got.Name != "alert" {
+		t.Errorf("the first gateway's tab heard %v", got)
+	}
+	if got := other.Next(); got.Name != "alert" {
+		t.Errorf("the second gateway's tab heard %v", got)
+	}
+	siotest.MustPost(t, ingest.url, "43", "more", `1`)
+	if got := other.Next(); got.Name != "more" {
+		t.Errorf("heard %v", got)
+	}
+	if status, body := siotest.Post(t, ingest.url, []string{"44"}, "alert", `1`); status != 200 || body != "ERROR" {
+		t.Errorf("nobody: %d %s", status, body)
+	}
+	// Two sockets, and three ids: 42 on both nodes, 43 on one.
+	if got := get(t, ingest.url+"/stat/all"); got != "5" {
+		t.Errorf("/stat/all is %s, want 5", got)
+	}
+	if got := get(t, first.url+"/"); len(got) < 100 {
+		t.Errorf("the gateway's page is %q", got)
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d %v", url, resp.StatusCode, err)
+	}
+	return string(body)
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# needs.sh PROGRAM:PACKAGE...   makes sure that the programs are there.
+# Installs Debian's packages as root; otherwise says in one line what is missing.
+set -eu
+missing=()
+for need in "$@"; do
+	program=${need%%:*} package=${need#*:}
+	case $program in
+	php-curl) php -m 2>/dev/null | grep -qx curl || missing+=("$package") ;;
+	*) command -v "$program" >/dev/null || missing+=("$package") ;;
+	esac
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+	echo "missing for the tests: ${missing[*]} (as root on Debian, make test installs them)" >&2
+	exit 1
+fi
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
