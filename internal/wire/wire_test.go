@@ -92,7 +92,7 @@ func TestEncodeRefuses(t *testing.T) {
 func TestCheck(t *testing.T) {
 	for payload, want := range map[string]error{
 		`["alert","hi"]`:       nil,
-		` [ "alert" , {} ] `:   nil,
+		`[ "alert" , {} ]`:     nil,
 		`["q\"]"]`:             nil,
 		`[""]`:                 nil,
 		``:                     ErrPayload,
