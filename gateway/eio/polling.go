@@ -93,16 +93,13 @@ func (s *Session) answerPoll(w http.ResponseWriter, frames []*Frame) {
 // servePost takes the packets of a POST, in their order, one POST at a time.
 func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	overlap := s.posting
-	s.posting = true
-	mismatch := s.socket != nil
+	mismatch, overlap := s.socket != nil, s.posting
+	s.posting = !mismatch
 	s.mu.Unlock()
-	if mismatch {
-		refuse(w, errBadRequest)
-		return
-	}
-	if overlap {
-		s.Close(ReasonProtocol)
+	if mismatch || overlap {
+		if overlap {
+			s.Close(ReasonProtocol)
+		}
 		refuse(w, errBadRequest)
 		return
 	}

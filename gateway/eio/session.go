@@ -1,6 +1,8 @@
 package eio
 
 import (
+	"errors"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,7 +123,11 @@ func (s *Session) Flush() {
 func (s *Session) writeRest(socket *wsConn, rest []byte) {
 	for {
 		if err := socket.write(rest, s.server.WriteTimeout); err != nil {
-			s.Close(ReasonSlow)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				s.Close(ReasonSlow)
+			} else {
+				s.Close(ReasonNetwork)
+			}
 			return
 		}
 		s.mu.Lock()

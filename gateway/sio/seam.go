@@ -51,9 +51,12 @@ func (s *seam) ask(question func()) decision {
 	return d
 }
 
-// decided ends the question, with nil if nobody joined.
+// decided ends the question, with nil if nobody joined. The first word counts.
 func (s *seam) decided(joined *socket.Socket) {
-	s.decision <- decision{joined, s.answer}
+	select {
+	case s.decision <- decision{joined, s.answer}:
+	default:
+	}
 }
 
 // Write takes what the library writes: the answer to a CONNECT.

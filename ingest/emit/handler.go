@@ -2,6 +2,7 @@ package emit
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -40,7 +41,7 @@ func (in *Ingest) post(w http.ResponseWriter, r *http.Request) (reached bool, er
 		if errors.As(err, &large) {
 			return false, errTooLarge
 		}
-		return false, err
+		return false, fmt.Errorf("%w: %w", errBody, err)
 	}
 	params, err := parseParams(r, body)
 	if err != nil {

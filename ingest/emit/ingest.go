@@ -62,6 +62,7 @@ func New(cfg Config, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer)
 // Mount puts the ingest's routes on r.
 func (in *Ingest) Mount(r gin.IRouter) {
 	r.Any("/emit", in.handle)
+	r.Any("/emit/", in.handle) // the original's router took both
 	r.GET("/stat/all", in.handleStat)
 }
 
@@ -72,6 +73,7 @@ func (in *Ingest) Close() { in.receipts.close() }
 var (
 	errMethod      = errors.New("emit takes GET and POST")
 	errTooLarge    = errors.New("the emit is too large")
+	errBody        = errors.New("the body did not arrive whole")
 	errReceivers   = fmt.Errorf("an emit names at most %d receivers", wire.MaxReceivers)
 	errUnconfirmed = errors.New("the bus did not confirm the emit in time")
 )
@@ -86,7 +88,7 @@ func status(err error) int {
 		return http.StatusMethodNotAllowed
 	case errors.Is(err, errTooLarge), errors.Is(err, nats.ErrMaxPayload):
 		return http.StatusRequestEntityTooLarge
-	case errors.Is(err, wire.ErrID), errors.Is(err, wire.ErrData), errors.Is(err, errReceivers), errors.Is(err, errTooManyParameters):
+	case errors.Is(err, wire.ErrID), errors.Is(err, wire.ErrData), errors.Is(err, errBody), errors.Is(err, errReceivers), errors.Is(err, errTooManyParameters):
 		return http.StatusBadRequest
 	}
 	return http.StatusServiceUnavailable
@@ -97,8 +99,8 @@ func (in *Ingest) answer(c *gin.Context, reached bool, err error) {
 	if err == nil && reached {
 		body = "OK"
 	}
-	if code >= http.StatusInternalServerError {
-		in.log.Warn("emit not confirmed", "error", err)
+	if err != nil {
+		in.log.Debug("emit refused", "status", code, "error", err)
 	}
 	in.emits.WithLabelValues(strconv.Itoa(code), body).Inc()
 	c.String(code, body)
