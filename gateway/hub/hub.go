@@ -247,8 +247,11 @@ func (h *Hub) answerStat(m *nats.Msg) {
 }
 
 // Close gives up all subscriptions and returns when the hub's goroutines have
-// ended. Messages that wait for a worker are delivered first.
+// ended. Messages that wait for a worker are delivered first. Closing twice is fine.
 func (h *Hub) Close() {
+	if h.closing.Err() != nil {
+		return
+	}
 	h.mu.Lock()
 	users := h.users
 	h.users = nil

@@ -1,0 +1,146 @@
+package hub
+
+import (
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A bench is a hub on a real nats-server, and a publisher with a connection of its own.
+type bench struct {
+	t      testing.TB
+	server *server.Server
+	hub    *Hub
+	pub    *nats.Conn
+	base   uint32 // subscriptions at the server without users
+}
+
+func newBench(t testing.TB) *bench {
+	s := natstest.Start(t)
+	nc := natstest.Connect(t, s)
+	b := &bench{t: t, server: s, pub: natstest.Connect(t, s), hub: newHub(t, nc, "gw")}
+	b.emit(event("user.nobody", `["e"]`)) // the publisher subscribes to answers
+	b.flush()
+	b.base = s.NumSubscriptions()
+	return b
+}
+
+func newHub(t testing.TB, nc *nats.Conn, node string) *Hub {
+	h, err := New(nc, Options{
+		Node: node, Settle: 50 * time.Millisecond, Sockets: func() int { return 0 },
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (b *bench) flush() {
+	if err := b.hub.nc.Flush(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// users is how many users the server has subscriptions for.
+func (b *bench) users() int {
+	b.flush()
+	return int(b.server.NumSubscriptions() - b.base)
+}
+
+// register registers and waits until it is confirmed.
+func (b *bench) register(s *Socket, subjects ...string) error {
+	done := make(chan error, 1)
+	b.hub.Register(s, subjects, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(natstest.Patience):
+		b.t.Fatal("registration not confirmed in time")
+		return nil
+	}
+}
+
+// emit publishes an event and returns its receipt, or false where nobody is subscribed.
+func (b *bench) emit(m *nats.Msg) (wire.Receipt, bool) {
+	answer, err := b.pub.RequestMsg(m, natstest.Patience)
+	if err == nats.ErrNoResponders {
+		return wire.Receipt{}, false
+	}
+	if err != nil {
+		b.t.Fatalf("emit to %s: %v", m.Subject, err)
+	}
+	r, err := wire.ParseReceipt(answer.Data)
+	if err != nil {
+		b.t.Fatalf("answer %q: %v", answer.Data, err)
+	}
+	return r, true
+}
+
+func event(subject, payload string) *nats.Msg {
+	return &nats.Msg{Subject: subject, Data: []byte(payload), Header: nats.Header{}}
+}
+
+func subject(t testing.TB, id string) string {
+	s, err := wire.Subject("", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A recorder is a Conn that keeps what it is given.
+type recorder struct {
+	id   string
+	full bool // takes nothing
+
+	mu     sync.Mutex
+	queued []string
+	heard  []string // flushed
+	closed bool
+}
+
+func (r *recorder) ID() string { return r.id }
+
+func (r *recorder) Send(m *Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.full {
+		r.queued = append(r.queued, string(m.Payload))
+	}
+	return !r.full
+}
+
+func (r *recorder) Flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heard, r.queued = append(r.heard, r.queued...), nil
+}
+
+func (r *recorder) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+}
+
+// take returns what was heard since the last call.
+func (r *recorder) take() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	heard := r.heard
+	r.heard = nil
+	return heard
+}
