@@ -1,0 +1,197 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+)
+
+func quick() nats.Option {
+	return func(o *nats.Options) error {
+		o.MaxReconnect, o.ReconnectWait, o.ReconnectJitter = -1, 5*time.Millisecond, 0
+		o.ReconnectBufSize = -1 // as daemon.Connect has it
+		return nil
+	}
+}
+
+// done never comes while the bus is away, and comes soon once it is back, for
+// every registration that waited; until then a new hub user costs no error.
+func TestDoneWaitsForTheBus(t *testing.T) {
+	s := natstest.Start(t)
+	nc := natstest.Connect(t, s, quick())
+	b := &bench{t: t, server: s, hub: newHub(t, nc, "gw")}
+	b.page("user.before")
+	natstest.Stop(s)
+	natstest.Await(t, "disconnect", func() bool { return !nc.IsConnected() })
+
+	const waiting = 40
+	type outcome struct {
+		err    error
+		status nats.Status
+	}
+	done := make(chan outcome, 2*waiting)
+	for i := range waiting {
+		socket := b.hub.Attach(&recorder{})
+		to := []string{fmt.Sprint("user.", i%30), "user.before"}
+		b.hub.Register(socket, to, func(err error) { done <- outcome{err, nc.Status()} })
+	}
+	again := natstest.Restart(t, s)
+	b.server = again
+	for range waiting {
+		select {
+		case o := <-done:
+			if o.err != nil || o.status != nats.CONNECTED {
+				t.Fatalf("done got %v while the connection was %v", o.err, o.status)
+			}
+		case <-time.After(natstest.Patience):
+			t.Fatal("a registration was not answered")
+		}
+	}
+	b.pub = natstest.Connect(t, again)
+	for i := range waiting {
+		if r, _ := b.emit(event(fmt.Sprint("user.", i%30), `["e"]`)); r.Sockets == 0 {
+			t.Errorf("user %d is not reachable", i%30)
+		}
+	}
+	if r, _ := b.emit(event("user.before", `["e"]`)); r.Sockets != waiting+1 {
+		t.Errorf("%+v", r)
+	}
+	if len(done) > 0 {
+		t.Errorf("%d calls of done too many", len(done))
+	}
+}
+
+// In a cluster an emit through any node reaches a user right after done.
+func TestSettleOnEveryNode(t *testing.T) {
+	nodes := natstest.Cluster(t, 3)
+	b := &bench{t: t, server: nodes[0], hub: newHub(t, natstest.Connect(t, nodes[0]), "gw")}
+	var publishers []*nats.Conn
+	for _, node := range nodes {
+		publishers = append(publishers, natstest.Connect(t, node))
+	}
+	for i := range 10 {
+		page, _ := b.page(fmt.Sprint("user.", i))
+		for _, b.pub = range publishers {
+			if r, _ := b.emit(event(fmt.Sprint("user.", i), `["e"]`)); r.Sockets != 1 {
+				t.Fatalf("user %d: %+v", i, r)
+			}
+		}
+		if heard := page.take(); len(heard) != len(nodes) {
+			t.Fatalf("heard %q", heard)
+		}
+	}
+}
+
+// The hub's connection has moved to another node of the cluster, so all its
+// subscriptions are young there: a registration waits for the other nodes
+// even when its user was subscribed long before.
+func TestSettleAfterAMove(t *testing.T) {
+	nodes := natstest.Cluster(t, 3)
+	nc, err := nats.Connect(nodes[1].ClientURL()+","+nodes[0].ClientURL(), quick(), nats.DontRandomize(), nats.IgnoreDiscoveredServers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	b := &bench{t: t, server: nodes[0], hub: newHub(t, nc, "gw")}
+	b.hub.Settle = 300 * time.Millisecond
+	b.page("user.42")
+	natstest.Stop(nodes[1])
+	natstest.Await(t, "move", func() bool { return nc.ConnectedUrl() == nodes[0].ClientURL() })
+
+	moved := time.Now()
+	b.page("user.42")
+	if waited := time.Since(moved); waited < b.hub.Settle {
+		t.Errorf("confirmed after %v", waited)
+	}
+}
+
+// Each registration is answered once, with ErrGone, also those that are made
+// while the hub closes; none is confirmed, and no goroutine is left (TestMain).
+func TestCloseAnswersEachOnce(t *testing.T) {
+	s := natstest.Start(t)
+	nc := natstest.Connect(t, s, quick())
+	h := newHub(t, nc, "gw")
+	natstest.Stop(s)
+	natstest.Await(t, "disconnect", func() bool { return !nc.IsConnected() })
+
+	const before, racing = 50, 50
+	var mu sync.Mutex
+	answers := make([]int, before+racing)
+	var wrong []error
+	register := func(i int) {
+		h.Register(h.Attach(&recorder{}), []string{fmt.Sprint("user.", i)}, func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			answers[i]++
+			if !errors.Is(err, ErrGone) {
+				wrong = append(wrong, err)
+			}
+		})
+	}
+	for i := range before {
+		register(i)
+	}
+	var rest sync.WaitGroup
+	for i := before; i < before+racing; i++ {
+		rest.Go(func() { register(i) })
+	}
+	h.Close()
+	rest.Wait()
+	if slices.ContainsFunc(answers, func(n int) bool { return n != 1 }) || len(wrong) > 0 {
+		t.Errorf("answers %v, wrong %v", answers, wrong)
+	}
+	h.Close()
+}
+
+// Closing the hub under full load, with its connection closing at the same
+// time, ends neither in a panic nor in a hang.
+func TestCloseUnderLoad(t *testing.T) {
+	s := natstest.Start(t)
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for range 2 {
+		bus := natstest.Connect(t, s)
+		load.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if bus.Publish("user.42", []byte(`["e"]`)) != nil || n%1000 == 0 && bus.Flush() != nil {
+					t.Error("the load broke off")
+					return
+				}
+			}
+		})
+	}
+	defer load.Wait()
+	defer close(stop)
+	for range 30 {
+		nc := natstest.Connect(t, s)
+		heard := make(chan struct{}, 1)
+		b := &bench{t: t, server: s, hub: newHub(t, nc, "gw")}
+		socket := b.hub.Attach(sendFunc(func(*Message) bool {
+			select {
+			case heard <- struct{}{}:
+			default:
+			}
+			return true
+		}))
+		if err := b.register(socket, "user.42"); err != nil {
+			t.Fatal(err)
+		}
+		<-heard
+		var both sync.WaitGroup
+		both.Go(nc.Close)
+		both.Go(b.hub.Close)
+		both.Wait()
+	}
+}

@@ -1,0 +1,193 @@
+package hub
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/wire"
+)
+
+// counter reads one of a hub's metrics; reason may be "".
+func counter(t testing.TB, c prometheus.Collector, reason string) (value float64) {
+	t.Helper()
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(c)
+	families, err := r.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatalf("%d families, %v", len(families), err)
+	}
+	for _, m := range families[0].GetMetric() {
+		if reason == "" || m.GetLabel()[0].GetValue() == reason {
+			value += m.GetCounter().GetValue()
+		}
+	}
+	return value
+}
+
+func TestCounters(t *testing.T) {
+	b := newBench(t)
+	b.page("user.42")
+	b.page("user.42")
+	full, _ := b.page("user.42")
+	full.full = true
+	b.emit(event("user.42", `["e"]`))
+	for _, payload := range []string{``, "[\"\xff\"]", `["connect"]`, `["connect_error"]`, `["newListener",1]`, `["dis\u0063onnect"]`} {
+		b.emit(event("user.42", payload))
+	}
+	if got := counter(t, b.hub.Metrics.delivered, ""); got != 2 {
+		t.Errorf("delivered %v, want 2", got)
+	}
+	if got := counter(t, b.hub.Metrics.dropped, "malformed"); got != 6 {
+		t.Errorf("malformed %v, want 6", got)
+	}
+}
+
+// A socket whose queue is full closes at its Flush, so that one comes also for it.
+func TestRefusingSocketIsFlushed(t *testing.T) {
+	b := newBench(t)
+	c := &flushes{}
+	s := b.hub.Attach(c)
+	if err := b.register(s, "user.42"); err != nil {
+		t.Fatal(err)
+	}
+	// Its Flush ends it, as a session's does: the hub's lock must be free then.
+	c.onFlush = func() { b.hub.Detach(s) }
+	if r, ok := b.emit(event("user.42", `["e"]`)); !ok || r.Sockets != 0 {
+		t.Errorf("%+v, %v", r, ok)
+	}
+	if b.users() != 0 {
+		t.Error("it was not flushed")
+	}
+}
+
+type flushes struct {
+	recorder
+	onFlush, onClose func()
+}
+
+func (*flushes) Send(*Message) bool { return false }
+func (c *flushes) Flush()           { c.onFlush() }
+func (c *flushes) Close()           { c.onClose() }
+
+// A Conn that the bus closes detaches within Close: the hub's lock must be free.
+func TestDisconnectDetaches(t *testing.T) {
+	b := newBench(t)
+	for range 3 {
+		c := &flushes{}
+		s := b.hub.Attach(c)
+		c.onClose = func() { b.hub.Detach(s) }
+		if err := b.register(s, "user.42", "user.43"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := event("user.42", "not looked at")
+	m.Header.Set(wire.HeaderOp, wire.OpDisconnect)
+	if r, _ := b.emit(m); r.Sockets != 3 {
+		t.Errorf("%+v", r)
+	}
+	if b.users() != 0 {
+		t.Errorf("%d subscriptions are left", b.users())
+	}
+}
+
+// An operation of a later version is not taken for an event and not answered:
+// its publisher must not believe that it was done.
+func TestUnknownOp(t *testing.T) {
+	b := newBench(t)
+	page, _ := b.page("user.42")
+	answers, err := b.pub.SubscribeSync(b.pub.NewInbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops := []string{"later", "COUNT", "count ", "*"}
+	for _, op := range ops {
+		m := &nats.Msg{Subject: "user.42", Reply: answers.Subject, Data: []byte(`["e"]`), Header: nats.Header{wire.HeaderOp: {op}}}
+		if err := b.pub.PublishMsg(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.pub.PublishRequest("user.42", answers.Subject, []byte(`["fence"]`)); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := answers.NextMsg(natstest.Patience)
+	if err != nil || string(answer.Data) != "1 gw" {
+		t.Errorf("answer %v, %v", answer, err)
+	}
+	if more, _, _ := answers.Pending(); more != 0 {
+		t.Errorf("%d more answers", more)
+	}
+	if heard := page.take(); !slices.Equal(heard, []string{`["fence"]`}) {
+		t.Errorf("heard %q", heard)
+	}
+	if got := counter(t, b.hub.Metrics.dropped, "unknown op"); got != float64(len(ops)) {
+		t.Errorf("counted %v", got)
+	}
+}
+
+// However many sockets a user has here, there is one subscription, and the
+// payload is encoded once: they share a Message.
+func TestOneSubscriptionForAllSockets(t *testing.T) {
+	const sockets = 100
+	b := newBench(t)
+	var seen []*Message
+	for range sockets {
+		s := b.hub.Attach(sendFunc(func(m *Message) bool { seen = append(seen, m); return true }))
+		if err := b.register(s, "user.42"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.users() != 1 {
+		t.Errorf("%d subscriptions", b.users())
+	}
+	if r, _ := b.emit(event("user.42", `["e"]`)); r.Sockets != sockets {
+		t.Errorf("%+v", r)
+	}
+	if len(seen) != sockets || len(slices.Compact(seen)) != 1 {
+		t.Errorf("%d calls of Send, not all with one Message", len(seen))
+	}
+}
+
+type sendFunc func(*Message) bool
+
+func (sendFunc) ID() string             { return "" }
+func (f sendFunc) Send(m *Message) bool { return f(m) }
+func (sendFunc) Flush()                 {}
+func (sendFunc) Close()                 {}
+
+func TestStat(t *testing.T) {
+	b := newBench(t)
+	b.page("user.42", "user.43")
+	b.page("user.42")
+	answer, err := b.pub.Request(wire.SubjectStat, nil, natstest.Patience)
+	if err != nil || string(answer.Data) != "0 2 gw" {
+		t.Errorf("%v, %v", answer, err)
+	}
+}
+
+// A list of which NATS refuses one subject leaves nothing behind; nor does one
+// that is too long.
+func TestAllOrNone(t *testing.T) {
+	b := newBench(t)
+	_, s := b.page("user.held")
+	if err := b.register(s, "user.1", "user.held", "user.2", "user..bad", "user.3"); err == nil {
+		t.Error("no error")
+	}
+	long := make([]string, MaxUsers)
+	for i := range long {
+		long[i] = fmt.Sprint("user.", i)
+	}
+	if err := b.register(s, long...); err != ErrTooManyUsers {
+		t.Errorf("too long: %v", err)
+	}
+	if b.users() != 1 || b.hub.Users() != 1 {
+		t.Errorf("%d subscriptions, %d users", b.users(), b.hub.Users())
+	}
+	if r, _ := b.emit(event("user.held", `["e"]`)); r.Sockets != 1 {
+		t.Errorf("%+v", r)
+	}
+}
