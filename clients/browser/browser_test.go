@@ -11,7 +11,7 @@ import (
 	"testing/fstest"
 )
 
-func do(t *testing.T, h http.Handler, method string, header http.Header) (*http.Response, string) {
+func do(t *testing.T, h http.Handler, method string, header http.Header) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(method, "/", nil)
 	for name, values := range header {
@@ -19,10 +19,10 @@ func do(t *testing.T, h http.Handler, method string, header http.Header) (*http.
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	return w.Result(), w.Body.String()
+	return w
 }
 
-func get(t *testing.T, h http.Handler) (*http.Response, string) {
+func get(t *testing.T, h http.Handler) *httptest.ResponseRecorder {
 	t.Helper()
 	return do(t, h, http.MethodGet, nil)
 }
@@ -33,29 +33,30 @@ func withClient(client string) fs.FS {
 
 func handlers() map[string]http.Handler {
 	return map[string]http.Handler{
-		"script":               script(withClient("client")),
-		"script from the CDN":  script(fstest.MapFS{}),
-		"the script as built":  Script(),
-		"page of open mode":    Page(true),
-		"page with projects":   Page(false),
-		"icon in the location": Favicon(),
+		"script":              script(withClient("client")),
+		"script from the CDN": script(fstest.MapFS{}),
+		"the script as built": Script(),
+		"page of open mode":   Page(true),
+		"page with projects":  Page(false),
+		"icon":                Favicon(),
 	}
 }
 
-func expectHeader(t *testing.T, response *http.Response, name, want string) {
+func expectHeader(t *testing.T, response *httptest.ResponseRecorder, name, want string) {
 	t.Helper()
-	if got := response.Header.Get(name); got != want {
+	if got := response.Header().Get(name); got != want {
 		t.Errorf("%s: %q, want %q", name, got, want)
 	}
 }
 
 func TestScriptIsTheClientAndReregister(t *testing.T) {
-	response, body := get(t, script(withClient("/*! client */io=1\n//# sourceMappingURL=socket.io.min.js.map\n")))
+	response := get(t, script(withClient("/*! client */io=1\n//# sourceMappingURL=socket.io.min.js.map\n")))
+	body := response.Body.String()
 	if want := "/*! client */io=1\n;\n" + string(reregister); body != want {
 		t.Errorf("body begins %.60q, want %.60q", body, want)
 	}
-	if response.StatusCode != http.StatusOK {
-		t.Errorf("status %d", response.StatusCode)
+	if response.Code != http.StatusOK {
+		t.Errorf("status %d", response.Code)
 	}
 	expectHeader(t, response, "Content-Type", "text/javascript; charset=utf-8")
 	expectHeader(t, response, "Cache-Control", "public, max-age=3600")
@@ -64,9 +65,9 @@ func TestScriptIsTheClientAndReregister(t *testing.T) {
 }
 
 func TestScriptIsOnTheCDNWhenTheBuildHasNone(t *testing.T) {
-	response, _ := get(t, script(fstest.MapFS{"dist/.gitignore": {}}))
-	if response.StatusCode != http.StatusFound {
-		t.Errorf("status %d", response.StatusCode)
+	response := get(t, script(fstest.MapFS{"dist/.gitignore": {}}))
+	if response.Code != http.StatusFound {
+		t.Errorf("status %d", response.Code)
 	}
 	expectHeader(t, response, "Location", "https://cdn.socket.io/"+strings.TrimSpace(version)+"/socket.io.min.js")
 	expectHeader(t, response, "Access-Control-Allow-Origin", "*")
@@ -93,13 +94,13 @@ func TestFetchedClientIsTheOneNamed(t *testing.T) {
 func TestETag(t *testing.T) {
 	tags := map[string]string{}
 	for name, h := range handlers() {
-		response, _ := get(t, h)
-		if response.StatusCode != http.StatusOK {
+		response := get(t, h)
+		if response.Code != http.StatusOK {
 			continue // the redirect has none
 		}
-		tag := response.Header.Get("ETag")
-		if again, body := do(t, h, http.MethodGet, http.Header{"If-None-Match": {tag}}); again.StatusCode != http.StatusNotModified || body != "" {
-			t.Errorf("%s: status %d and %d bytes for its own ETag %s", name, again.StatusCode, len(body), tag)
+		tag := response.Header().Get("ETag")
+		if again := do(t, h, http.MethodGet, http.Header{"If-None-Match": {tag}}); again.Code != http.StatusNotModified || again.Body.Len() > 0 {
+			t.Errorf("%s: status %d and %d bytes for its own ETag %s", name, again.Code, again.Body.Len(), tag)
 		}
 		if other := tags[tag]; other != "" {
 			t.Errorf("%s and %s share the ETag %s", name, other, tag)
@@ -110,15 +111,15 @@ func TestETag(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	for name, h := range handlers() {
-		want, _ := get(t, h)
-		head, body := do(t, h, http.MethodHead, nil)
-		if head.StatusCode != want.StatusCode || body != "" || head.Header.Get("Content-Type") != want.Header.Get("Content-Type") {
-			t.Errorf("%s: HEAD answers %d, %q and %d bytes", name, head.StatusCode, head.Header.Get("Content-Type"), len(body))
+		want := get(t, h)
+		head := do(t, h, http.MethodHead, nil)
+		if head.Code != want.Code || head.Body.Len() > 0 || head.Header().Get("Content-Type") != want.Header().Get("Content-Type") {
+			t.Errorf("%s: HEAD answers %d, %q and %d bytes", name, head.Code, head.Header().Get("Content-Type"), head.Body.Len())
 		}
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
-			response, _ := do(t, h, method, nil)
-			if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "GET, HEAD" {
-				t.Errorf("%s: %s answers %d, Allow %q", name, method, response.StatusCode, response.Header.Get("Allow"))
+			response := do(t, h, method, nil)
+			if response.Code != http.StatusMethodNotAllowed || response.Header().Get("Allow") != "GET, HEAD" {
+				t.Errorf("%s: %s answers %d, Allow %q", name, method, response.Code, response.Header().Get("Allow"))
 			}
 		}
 	}
@@ -127,10 +128,10 @@ func TestMethods(t *testing.T) {
 func TestPageIsToldTheMode(t *testing.T) {
 	root := regexp.MustCompile(`<html [^>]*data-open="(true|false)"`)
 	for open, want := range map[bool]string{true: "true", false: "false"} {
-		response, body := get(t, Page(open))
+		response := get(t, Page(open))
 		expectHeader(t, response, "Content-Type", "text/html; charset=utf-8")
 		expectHeader(t, response, "Cache-Control", "no-cache")
-		if got := root.FindStringSubmatch(body); got == nil || got[1] != want {
+		if got := root.FindStringSubmatch(response.Body.String()); got == nil || got[1] != want {
 			t.Errorf("Page(%t): the root element says %q", open, got)
 		}
 	}
@@ -141,16 +142,16 @@ func TestPageNeedsNothingFromElsewhere(t *testing.T) {
 	for _, match := range regexp.MustCompile(`(?:src|<link[^>]*href|url\(|@import|action)\s*=?\s*["'(]?\s*((?:https?:)?//[^"')\s]*)`).FindAllStringSubmatch(string(index), -1) {
 		t.Errorf("the page loads %s", match[1])
 	}
-	response, _ := get(t, Page(true))
-	if policy := response.Header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'; ") {
+	response := get(t, Page(true))
+	if policy := response.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'; ") {
 		t.Errorf("Content-Security-Policy: %s", policy)
 	}
 }
 
 func TestFavicon(t *testing.T) {
-	response, body := get(t, Favicon())
+	response := get(t, Favicon())
 	expectHeader(t, response, "Content-Type", "image/x-icon")
-	icon := []byte(body)
+	icon := response.Body.Bytes()
 	if len(icon) < 6 || binary.LittleEndian.Uint16(icon[2:]) != 1 {
 		t.Fatalf("no icon: % x", icon[:min(len(icon), 6)])
 	}

@@ -23,7 +23,6 @@ const drainTime = 5 * time.Second
 // connection is closed for good, which only a fault of ours or a refusal of
 // the server brings about.
 func Connect(url, name string, log *slog.Logger, fail func(error), opts ...nats.Option) (*nats.Conn, error) {
-	closing := false // written by Drain's status change, before the handler runs
 	opts = append([]nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
@@ -34,17 +33,14 @@ func Connect(url, name string, log *slog.Logger, fail func(error), opts ...nats.
 		nats.PingInterval(10 * time.Second),
 		nats.DrainTimeout(drainTime),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
-			closing = nc.IsClosed() || nc.IsDraining()
-			if !closing {
+			if err != nil {
 				log.Warn("nats disconnected", "error", err)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("nats reconnected", "url", nc.ConnectedUrlRedacted()) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Error("nats", "error", err) }),
 		nats.ClosedHandler(func(nc *nats.Conn) {
-			if err := nc.LastError(); !closing && err != nil {
-				fail(fmt.Errorf("the NATS connection is closed for good: %w", err))
-			}
+			fail(fmt.Errorf("the NATS connection is closed for good: %w", nc.LastError()))
 		}),
 	}, opts...)
 	nc, err := nats.Connect(url, opts...)
@@ -57,6 +53,7 @@ func Connect(url, name string, log *slog.Logger, fail func(error), opts ...nats.
 // Drain lets go of all subscriptions, sends what is queued and returns when
 // the connection is closed; nats.go's own returns before.
 func Drain(nc *nats.Conn) {
+	nc.SetClosedHandler(nil)
 	closed := nc.StatusChanged(nats.CLOSED)
 	if err := nc.Drain(); err != nil {
 		nc.Close() // not connected: there is nothing to drain

@@ -1,0 +1,157 @@
+package daemon
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func parse(t *testing.T, args ...string) (Config, error) {
+	t.Helper()
+	var cfg Config
+	err := Parse(&cfg, "test", "", Defaults{Listen: "127.0.0.1:1", AdminListen: "127.0.0.1:2"}, args, io.Discard)
+	return cfg, err
+}
+
+func TestAFlagWinsOverItsVariable(t *testing.T) {
+	t.Setenv("DOIT_LISTEN", "127.0.0.1:10")
+	t.Setenv("DOIT_NODE", "from-env")
+	cfg, err := parse(t, "--listen", "127.0.0.1:11")
+	if err != nil || cfg.Listen != "127.0.0.1:11" || cfg.Node != "from-env" || cfg.AdminListen != "127.0.0.1:2" {
+		t.Errorf("%+v, %v", cfg, err)
+	}
+}
+
+func TestPublicAddressesAreRefusedInOpenMode(t *testing.T) {
+	for address, public := range map[string]bool{
+		"127.0.0.1:1": false, "localhost:1": false, "[::1]:1": false, "127.9.9.9:1": false,
+		":1": true, "0.0.0.0:1": true, "[::]:1": true, "192.0.2.1:1": true, "example.org:1": true, "nonsense": true,
+	} {
+		_, err := parse(t, "--listen", address)
+		if errors.Is(err, ErrUsage) != public || public && !strings.Contains(err.Error(), "DOIT_OPEN=1") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	t.Setenv("PORT", "8080")
+	if _, err := parse(t); !errors.Is(err, ErrUsage) {
+		t.Errorf("PORT alone: %v", err)
+	}
+	t.Setenv("DOIT_OPEN", "1")
+	if cfg, err := parse(t); err != nil || cfg.Listen != ":8080" {
+		t.Errorf("PORT and DOIT_OPEN: %+v, %v", cfg, err)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	_, usage := parse(t, "--nonsense")
+	for want, err := range map[int]error{exitDrained: nil, exitFailed: io.EOF, exitUsage: usage} {
+		if got := exitCode("test", err); got != want {
+			t.Errorf("%v: %d, want %d", err, got, want)
+		}
+	}
+	if _, err := parse(t, "--help"); !errors.Is(err, ErrDone) {
+		t.Errorf("--help: %v", err)
+	}
+}
+
+func TestAPortInUseIsSaid(t *testing.T) {
+	s, err := Bind("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown()
+	if _, err := Bind(s.Addr()); err == nil || !strings.Contains(err.Error(), s.Addr()) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Reasons are for the private listener only.
+func TestReadiness(t *testing.T) {
+	h := NewHealth()
+	h.Check("nats", func() error { return errors.New("secret.host is away") })
+	public := NewRouter()
+	h.Mount(public)
+	for name, c := range map[string]struct {
+		handler http.Handler
+		body    string
+	}{"public": {public, "not ready\n"}, "private": {h.AdminHandler(prometheus.NewRegistry()), "not ready\nnats: secret.host is away\n"}} {
+		s, err := Bind("127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Serve(c.handler, slog.Default(), func(err error) { t.Error(err) })
+		if status, body := get(t, s.URL()+"/readyz"); status != 503 || body != c.body {
+			t.Errorf("%s: %d %q", name, status, body)
+		}
+		if status, _ := get(t, s.URL()+"/healthz"); status != 200 {
+			t.Errorf("%s: /healthz %d", name, status)
+		}
+		s.Shutdown()
+	}
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// A connection that the bus refuses for good is told; one that is drained is not.
+func TestAConnectionClosedForGoodIsTold(t *testing.T) {
+	var log bytes.Buffer
+	s := natstest.Start(t)
+	failed := make(chan error, 1)
+	nc, err := Connect(s.ClientURL(), "test", slog.New(slog.NewTextHandler(&log, nil)), func(err error) { failed <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Connected(nc)(); err != nil {
+		t.Error(err)
+	}
+	// A subject beyond the server's line length is a protocol error: it closes the connection.
+	if _, err := nc.SubscribeSync(strings.Repeat("x", 5000)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-failed:
+		if !errors.Is(err, nc.LastError()) {
+			t.Errorf("the reason is %v", err)
+		}
+	case <-time.After(natstest.Patience):
+		t.Fatal("not told")
+	}
+
+	drained, err := Connect(s.ClientURL(), "test", slog.Default(), func(err error) { failed <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	Drain(drained)
+	if !drained.IsClosed() || len(failed) > 0 {
+		t.Error("a drained connection failed, or is not closed")
+	}
+	if fmt.Sprint(Connected(drained)()) != "not connected" {
+		t.Error("still connected")
+	}
+}
