@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/gin-gonic/gin"
-
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/embedded/natsd"
 	"github.com/ramainen/doit-socket/gateway/sio"
@@ -84,8 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 	router := p.NewRouter()
 	gateway.Mount(router, browser.Script())
-	router.GET("/", gin.WrapH(browser.Page(cfg.EmitListen == "")))
-	router.GET("/favicon.ico", gin.WrapH(browser.Favicon()))
+	daemon.MountPages(router, browser.Routes(cfg.EmitListen == ""))
 	emitURL := public.URL()
 	if cfg.EmitListen == "" {
 		ingest.Mount(router)

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/gin-gonic/gin"
-
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/gateway/sio"
 	"github.com/ramainen/doit-socket/internal/daemon"
@@ -60,8 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 	router := p.NewRouter()
 	gateway.Mount(router, browser.Script())
-	router.GET("/", gin.WrapH(browser.Page(false)))
-	router.GET("/favicon.ico", gin.WrapH(browser.Favicon()))
+	daemon.MountPages(router, browser.Routes(false))
 	public.Serve(router, p.Log, fail)
 	stopAdmin, err := p.ServeAdmin(fail)
 	if err != nil {

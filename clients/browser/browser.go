@@ -52,7 +52,13 @@ func script(dist fs.FS) http.Handler {
 	return static(header, bytes.Join([][]byte{client, reregister}, []byte("\n;\n")))
 }
 
-// Page serves the page at /. In open mode it lets the visitor register and emit; otherwise it only explains.
+// Routes are the page and its icon, by path.
+func Routes(open bool) map[string]http.Handler {
+	return map[string]http.Handler{"/": Page(open), "/favicon.ico": Favicon()}
+}
+
+// Page serves the page at /. If open, in open mode and with /emit at the same
+// address, it lets the visitor register and emit; otherwise it only explains.
 func Page(open bool) http.Handler {
 	header := http.Header{}
 	header.Set("Content-Type", "text/html; charset=utf-8")

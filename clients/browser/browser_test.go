@@ -37,7 +37,7 @@ func handlers() map[string]http.Handler {
 		"script from the CDN": script(fstest.MapFS{}),
 		"the script as built": Script(),
 		"page of open mode":   Page(true),
-		"page with projects":  Page(false),
+		"page that explains":  Page(false),
 		"icon":                Favicon(),
 	}
 }

@@ -88,3 +88,10 @@ func NewRouter() *gin.Engine {
 	_ = r.SetTrustedProxies(nil)
 	return r
 }
+
+// MountPages puts what can only be read on r, by path.
+func MountPages(r gin.IRouter, pages map[string]http.Handler) {
+	for path, page := range pages {
+		r.Match([]string{http.MethodGet, http.MethodHead}, path, gin.WrapH(page))
+	}
+}
