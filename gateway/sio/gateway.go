@@ -46,6 +46,7 @@ type Gateway struct {
 	log     *slog.Logger
 	engine  *eio.Server
 	library engine.BaseServer // only for its event "connection"
+	io      *socket.Server
 	hub     *hub.Hub
 	metrics *metrics
 	sockets atomic.Int64
@@ -66,9 +67,9 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 	if err != nil {
 		return nil, fmt.Errorf("start the hub: %w", err)
 	}
-	io := newLibrary(g.library)
+	g.io = newLibrary(g.library)
 	// The library fires this when a socket has joined; every namespace gets it.
-	if err := io.On("connection", func(args ...any) {
+	if err := g.io.On("connection", func(args ...any) {
 		joined := args[0].(*socket.Socket)
 		joined.Conn().(*seam).decided(joined)
 	}); err != nil {
