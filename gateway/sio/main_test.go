@@ -1,10 +1,14 @@
 package sio
 
 import (
-	"io"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,8 +16,11 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/zishang520/socket.io/v2/socket"
 	"go.uber.org/goleak"
 
+	"github.com/ramainen/doit-socket/gateway/eio"
 	"github.com/ramainen/doit-socket/internal/natstest"
 	"github.com/ramainen/doit-socket/internal/siotest"
 	"github.com/ramainen/doit-socket/internal/wire"
@@ -24,145 +31,252 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A bench is a gateway on a real nats-server, and a publisher.
+// A bench is a gateway on a real nats-server, with a publisher on a connection of its own.
 type bench struct {
-	t       testing.TB
-	url     string
-	gateway *Gateway
-	server  *server.Server
-	pub     *nats.Conn
+	*Gateway
+	t    testing.TB
+	url  string
+	nats *server.Server
+	pub  *nats.Conn
+	root atomic.Pointer[socket.Namespace] // the library's "/", once somebody has joined it
+	base uint32                           // NATS subscriptions without users
 }
 
-func newBench(t testing.TB, change ...func(*Config)) *bench {
+// start starts a gateway. At the end of the test nothing of a socket may be left in it.
+func start(t testing.TB, change ...func(*Config)) *bench {
+	t.Helper()
+	b := &bench{t: t, nats: natstest.Start(t)}
+	nc := natstest.Connect(t, b.nats)
+	b.pub = natstest.Connect(t, b.nats)
 	cfg := DefaultConfig()
 	for _, f := range change {
 		f(&cfg)
 	}
-	s := natstest.Start(t)
-	g, err := New(cfg, "gw", natstest.Connect(t, s), slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
-	if err != nil {
+	var err error
+	if b.Gateway, err = New(cfg, "gw", nc, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
+	b.watch()
 	router := gin.New()
-	g.Mount(router, http.NotFoundHandler())
-	listener := httptest.NewServer(router)
+	b.Mount(router, http.NotFoundHandler())
+	web := httptest.NewServer(router)
+	b.url = web.URL
+	b.emit("nobody", "e") // the publisher subscribes to answers
+	b.flush(nc)
+	b.base = b.nats.NumSubscriptions()
 	t.Cleanup(func() {
-		g.Close()
-		http.DefaultClient.CloseIdleConnections()
-		listener.Close()
+		b.engine.Close()
+		b.wantNothing()
+		b.flush(nc)
+		if n := b.nats.NumSubscriptions(); n != b.base {
+			t.Errorf("%d NATS subscriptions are left", n-b.base)
+		}
+		b.Gateway.Close()
+		web.Close()
 	})
-	return &bench{t: t, url: listener.URL, gateway: g, server: s, pub: natstest.Connect(t, s)}
+	return b
 }
 
-// emit publishes an event to an id and returns how many sockets took it.
-func (b *bench) emit(id, payload string) int {
+// watch gets hold of the library's namespace when a socket joins it.
+func (b *bench) watch() {
+	note := func(s *eio.Session) {
+		if c, ok := s.Data.(*client); ok && len(c.spaces) > 0 {
+			if nsp := c.spaces[0].socket.Nsp(); nsp.Name() == "/" {
+				b.root.Store(&nsp)
+			}
+		}
+	}
+	onOpen, onMessage := b.engine.OnOpen, b.engine.OnMessage
+	b.engine.OnOpen = func(s *eio.Session) { onOpen(s); note(s) }
+	b.engine.OnMessage = func(s *eio.Session, data []byte, binary bool) { onMessage(s, data, binary); note(s) }
+}
+
+func (b *bench) flush(nc *nats.Conn) {
+	if err := nc.Flush(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// wantNothing waits until no trace of any socket is left.
+func (b *bench) wantNothing() {
+	b.t.Helper()
+	natstest.Await(b.t, "an empty gateway", func() bool {
+		root := b.root.Load()
+		return b.engine.Sessions() == 0 && b.sockets.Load() == 0 && b.hub.Users() == 0 && (root == nil || (*root).Sockets().Len() == 0)
+	})
+}
+
+// wantUsers waits until so many users have a subscription at NATS.
+func (b *bench) wantUsers(want int) {
+	b.t.Helper()
+	natstest.Await(b.t, fmt.Sprintf("%d users", want), func() bool {
+		return b.hub.Users() == want && int(b.nats.NumSubscriptions()-b.base) == want
+	})
+}
+
+// emit publishes an event and returns how many sockets took it.
+func (b *bench) emit(id, event string, args ...string) int {
+	b.t.Helper()
+	raw := make([][]byte, len(args))
+	for i, arg := range args {
+		raw[i] = []byte(arg)
+	}
+	payload, err := wire.Encode(event, raw...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.publish(id, payload, nil)
+}
+
+func (b *bench) publish(id string, payload []byte, header nats.Header) int {
 	b.t.Helper()
 	subject, err := wire.Subject("", id)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	m, err := b.pub.Request(subject, []byte(payload), natstest.Patience)
-	if err == nats.ErrNoResponders {
+	answer, err := b.pub.RequestMsg(&nats.Msg{Subject: subject, Data: payload, Header: header}, natstest.Patience)
+	if errors.Is(err, nats.ErrNoResponders) {
 		return 0
 	}
 	if err != nil {
-		b.t.Fatal(err)
+		b.t.Fatalf("emit to %q: %v", id, err)
 	}
-	r, err := wire.ParseReceipt(m.Data)
+	receipt, err := wire.ParseReceipt(answer.Data)
 	if err != nil {
-		b.t.Fatal(err)
+		b.t.Fatalf("receipt %q: %v", answer.Data, err)
 	}
-	return r.Sockets
+	return receipt.Sockets
 }
 
-// empty waits until nothing of any socket is left, in the gateway, the hub and the library.
-func (b *bench) empty() {
+// closed returns how many connections ended for the reason.
+func (b *bench) closed(reason eio.Reason) int {
+	return int(testutil.ToFloat64(b.metrics.closed.WithLabelValues(string(reason))))
+}
+
+func (b *bench) wantClosed(reason eio.Reason, want int) {
 	b.t.Helper()
-	natstest.Await(b.t, "no sockets", func() bool {
-		return b.gateway.sockets.Load() == 0 && b.gateway.hub.Users() == 0 && b.gateway.engine.Sessions() == 0 && b.gateway.io.Sockets().Sockets().Len() == 0
-	})
+	natstest.Await(b.t, fmt.Sprintf("%d closed: %s", want, reason), func() bool { return b.closed(reason) == want })
 }
 
-// A raw is a connection that says only what the test says.
-type raw struct {
+// A tab is a page's connection, packet by packet.
+type tab struct {
 	t         testing.TB
 	transport siotest.Transport
 	packets   chan string // closed with the connection
 }
 
-func (b *bench) raw(eio string) *raw {
+// open opens a connection and takes its open packet.
+func (b *bench) open(eio int, polling ...bool) *tab {
 	b.t.Helper()
-	transport, err := siotest.DialSocket(b.url, "EIO="+eio+"&transport=websocket")
-	if err != nil {
-		b.t.Fatal(err)
+	var transport siotest.Transport
+	var err error
+	if len(polling) > 0 {
+		transport, err = siotest.Poll(b.url, eio)
+	} else {
+		transport, err = siotest.DialSocket(b.url, fmt.Sprintf("EIO=%d&transport=websocket", eio))
 	}
-	r := &raw{t: b.t, transport: transport, packets: make(chan string, 64)}
-	ended := make(chan struct{})
+	if err != nil {
+		b.t.Fatalf("connect: %v", err)
+	}
+	p := &tab{t: b.t, transport: transport, packets: make(chan string, 1<<14)}
 	go func() {
-		defer close(ended)
-		defer close(r.packets)
+		defer close(p.packets)
 		for {
 			packets, err := transport.Receive()
 			if err != nil {
 				return
 			}
-			for _, p := range packets {
-				r.packets <- p
+			for _, packet := range packets {
+				p.packets <- packet
 			}
 		}
 	}()
-	b.t.Cleanup(func() { transport.Close(); <-ended })
-	if open := r.next(); open[0] != '0' {
-		b.t.Fatalf("opened with %q", open)
-	}
-	return r
-}
-
-func (r *raw) send(packets ...string) {
-	r.t.Helper()
-	for _, p := range packets {
-		if err := r.transport.Send(p); err != nil {
-			r.t.Fatalf("send %q: %v", p, err)
+	b.t.Cleanup(func() {
+		transport.Close()
+		for range p.packets { // until the reader has ended
 		}
+	})
+	if open := p.next(); !strings.HasPrefix(open, "0{") {
+		b.t.Fatalf("open packet %q", open)
 	}
+	return p
 }
 
-// next returns the next packet, or "" when the connection has ended.
-func (r *raw) next() string {
-	r.t.Helper()
+// join opens a connection and joins "/".
+func (b *bench) join(eio int, polling ...bool) *tab {
+	b.t.Helper()
+	p := b.open(eio, polling...)
+	if eio == 4 {
+		p.send("40")
+	}
+	if answer := p.next(); !strings.HasPrefix(answer, "40") {
+		b.t.Fatalf("joined with %q", answer)
+	}
+	return p
+}
+
+// next returns the next packet, "" at the end of the connection.
+func (p *tab) next() string {
+	p.t.Helper()
 	select {
-	case p := <-r.packets:
-		return p
-	case <-time.After(natstest.Patience):
-		r.t.Fatal("nothing came in time")
+	case packet := <-p.packets:
+		return packet
+	case <-time.After(siotest.Patience):
+		p.t.Fatal("no packet in time")
 		return ""
 	}
 }
 
-func (r *raw) want(packet string) {
-	r.t.Helper()
-	if got := r.next(); got != packet {
-		r.t.Fatalf("got %q, want %q", got, packet)
+func (p *tab) send(packets ...string) {
+	p.t.Helper()
+	for _, packet := range packets {
+		if err := p.transport.Send(packet); err != nil {
+			p.t.Fatalf("send %.80q: %v", packet, err)
+		}
 	}
 }
 
-// join joins "/" as clients of EIO 4 do.
-func (r *raw) join() {
-	r.t.Helper()
-	r.send("40")
-	if got := r.next(); len(got) < 10 || got[:9] != `40{"sid":` {
-		r.t.Fatalf("got %q", got)
+func (p *tab) want(packets ...string) {
+	p.t.Helper()
+	for _, want := range packets {
+		if got := p.next(); got != want {
+			p.t.Fatalf("got %q, want %q", got, want)
+		}
 	}
 }
 
-// echo is an event that is answered at once, with back: a fence.
-const (
-	echo = `429["unregister",{"userid":"fence"}]`
-	back = `439[{"ok":true}]`
-)
+// wantJoined takes the answer to a CONNECT of EIO 4 and returns the socket's id.
+func (p *tab) wantJoined() string {
+	p.t.Helper()
+	var answer map[string]string
+	packet := p.next()
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(packet, "40")), &answer); err != nil || len(answer) != 1 || answer["sid"] == "" {
+		p.t.Fatalf("got %q", packet)
+	}
+	return answer["sid"]
+}
 
-func natsMsg(subject, op string) *nats.Msg {
-	m := nats.NewMsg(subject)
-	m.Header.Set(wire.HeaderOp, op)
-	return m
+func (p *tab) wantEnd() {
+	p.t.Helper()
+	if got := p.next(); got != "" {
+		p.t.Fatalf("got %q, want the end", got)
+	}
+}
+
+// wantAlive proves with a fence that nothing else came, and that the socket is heard.
+func (p *tab) wantAlive() {
+	p.t.Helper()
+	p.send(`42999["unregister",{"userid":"fence"}]`)
+	p.want(`43999[{"ok":true}]`)
+}
+
+// register registers and waits for the callback.
+func (p *tab) register(id string) {
+	p.t.Helper()
+	body, err := json.Marshal([]any{"register", map[string]string{"userid": id}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.send("427" + string(body))
+	p.want(`437[{"ok":true}]`)
 }

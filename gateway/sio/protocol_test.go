@@ -175,7 +175,7 @@ func TestUsers(t *testing.T) {
 		t.Errorf("%d sockets hold the other id", n)
 	}
 	one.Close()
-	two.Close()
+	two.Send("1") // a poller that just goes is noticed by its heartbeat only
 	b.empty()
 }
 

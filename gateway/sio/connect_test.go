@@ -1,0 +1,258 @@
+package sio
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/internal/siotest"
+)
+
+func TestConnect(t *testing.T) {
+	b := start(t)
+	ids := make(map[string]bool)
+	for _, packet := range []string{"40", "40{}", `40{"token":"123"}`, "40null", "40/,", `40/,{"a":1}`, `40{"pid":1,"offset":[]}`} {
+		for _, polling := range [][]bool{nil, {true}} {
+			p := b.open(4, polling...)
+			p.send(packet)
+			id := p.wantJoined()
+			if ids[id] {
+				t.Error("the same id again")
+			}
+			ids[id] = true
+			p.wantAlive()
+		}
+	}
+	if n := int(b.sockets.Load()); n != len(ids) {
+		t.Errorf("%d sockets, want %d", n, len(ids))
+	}
+}
+
+// Clients before 3.0 are in "/" unasked.
+func TestConnectOld(t *testing.T) {
+	b := start(t)
+	for _, revision := range []int{2, 3} {
+		for _, polling := range [][]bool{nil, {true}} {
+			p := b.open(revision, polling...)
+			p.want("40")
+			p.wantAlive()
+			p.send("40") // some ask nevertheless
+			p.wantAlive()
+			p.send(`40/shop?a=b`, `40/shop,`)
+			p.want(`44/shop,{"message":"Invalid namespace"}`, `44/shop,{"message":"Invalid namespace"}`)
+			p.send(`42/shop,["register",{"userid":"x"}]`) // nobody's, as in Node's server of that time
+			p.wantAlive()
+		}
+	}
+	if b.hub.Users() != 0 {
+		t.Error("somebody is registered")
+	}
+}
+
+func TestConnectUnknownNamespace(t *testing.T) {
+	b := start(t)
+	p := b.open(4)
+	p.send("40/random,")
+	p.want(`44/random,{"message":"Invalid namespace"}`)
+	p.send(`40/random,{"token":1}`, "40/random?x=y,")
+	p.want(`44/random,{"message":"Invalid namespace"}`, `44/random?x=y,{"message":"Invalid namespace"}`)
+	p.send("40")
+	p.wantJoined()
+	p.wantAlive()
+}
+
+func TestConnectTimeout(t *testing.T) {
+	b := start(t, func(c *Config) { c.ConnectTimeout = 50 * time.Millisecond })
+	silent, refused, polling := b.open(4), b.open(4), b.open(4, true)
+	refused.send("40/random,")
+	refused.want(`44/random,{"message":"Invalid namespace"}`)
+	silent.wantEnd()
+	refused.wantEnd()
+	polling.want("1")
+	b.wantClosed(reasonIdle, 3)
+
+	joined := b.join(4) // and stays
+	old := b.join(3)
+	b.open(4).wantEnd()
+	joined.wantAlive()
+	old.wantAlive()
+}
+
+// A CONNECT in the moment in which the time for it is over: joined or closed,
+// and nothing in between.
+func TestConnectAgainstTimeout(t *testing.T) {
+	b := start(t, func(c *Config) { c.ConnectTimeout = time.Millisecond })
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 50 {
+				transport, err := siotest.DialSocket(b.url, "EIO=4&transport=websocket")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = transport.Send("40")
+				for more := true; more; {
+					packets, err := transport.Receive()
+					more = err == nil && !strings.HasPrefix(packets[0], "40")
+				}
+				transport.Close()
+			}
+		})
+	}
+	all.Wait()
+	b.wantNothing()
+}
+
+func TestDisconnectAndConnectAgain(t *testing.T) {
+	b := start(t)
+	p := b.open(4)
+	for range 3 {
+		p.send("40")
+		p.wantJoined()
+		p.register("42")
+		if n := b.emit("42", "alert"); n != 1 {
+			t.Errorf("%d sockets took it", n)
+		}
+		p.want(`42["alert"]`)
+		p.send("41")
+		b.wantUsers(0)
+		if n := b.emit("42", "alert"); n != 0 || b.sockets.Load() != 0 {
+			t.Errorf("%d sockets took it", n)
+		}
+	}
+	old := b.join(3)
+	old.register("42")
+	old.send("41")
+	b.wantUsers(0)
+	old.send(`420["register",{"userid":"42"}]`, "40") // the first is nobody's
+	old.want("40")
+	old.register("43")
+	b.wantUsers(1)
+}
+
+// What no client sends ends the connection that sent it; the library and
+// everybody else do not notice (traps K1, M4).
+func TestInvalidPackets(t *testing.T) {
+	b := start(t)
+	witness := b.join(4)
+	witness.register("witness")
+	for _, packets := range [][]string{
+		{"4"}, {"4abc"}, {"47"}, {"4-1"}, {"4/"},
+		{"40x"}, {"40[]"}, {`40"a"`}, {"401.5x"}, {"40{"}, {"40", "40"},
+		{"42"}, {`42["register",{"userid":"x"}]`}, {"41"}, {"43"}, {"44"},
+		{"40", "42"}, {"40", "42{}"}, {"40", "42[]"}, {"40", "42[1]"}, {"40", "42[null]"}, {"40", `42"x"`}, {"40", "42null"},
+		{"40", `42abc["x"]`}, {"40", `42["x"`}, {"40", `42["x"]]`}, {"40", "421"}, {"40", `42123456789012345678901["x"]`},
+		{"40", `42["connect"]`}, {"40", `42["disconnect","x"]`}, {"40", `42["newListener"]`}, {"40", `42["\u0063onnect_error"]`},
+		{"40", `42/,["x"`}, {"40", `42/shop,["x"]`}, {"40", "44"}, {"40", `44{"message":"x"}`},
+		{"40", "43abc"}, {"40/" + strings.Repeat("x", 600) + ","},
+	} {
+		p := b.open(4)
+		p.send(packets...)
+		for got := p.next(); got != ""; got = p.next() {
+			if !strings.HasPrefix(got, "40{") {
+				t.Errorf("%q is answered %q", packets, got)
+			}
+		}
+	}
+	witness.wantAlive()
+	if b.emit("witness", "fence") != 1 {
+		t.Error("the witness is gone")
+	}
+	if n := b.sockets.Load(); n != 1 {
+		t.Errorf("%d sockets", n)
+	}
+}
+
+// What clients send and nobody here reads is ignored.
+func TestIgnoredPackets(t *testing.T) {
+	b := start(t)
+	for _, revision := range []int{3, 4} {
+		p := b.join(revision)
+		p.send(
+			`42["other"]`, `42["other",{"a":[1,2]}]`, `420["other"]`, `42/,["other"]`, `42[""]`,
+			`431["an answer to nothing"]`, `43[]`,
+			`51-["x",{"_placeholder":true,"num":0}]`, `5999999999-["x"]`, `5`, `51-`, `61-1[]`, "5"+strings.Repeat("9", 1000),
+		)
+		p.wantAlive()
+	}
+}
+
+// Any connection's end leaves nothing behind, however early it comes (traps R4, R5).
+func TestCloseDuringHandshake(t *testing.T) {
+	b := start(t)
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for j := range 60 {
+				b.rush(rushes[(i+j)%len(rushes)])
+			}
+		})
+	}
+	all.Wait()
+	b.wantNothing()
+	if total := b.closed(eio.ReasonClient) + b.closed(eio.ReasonNetwork) + b.closed(eio.ReasonProtocol); total == 0 {
+		t.Error("nothing was opened")
+	}
+	b.wantUsers(0)
+	p := b.join(4)
+	p.register("42")
+	b.wantUsers(1)
+}
+
+// The same from our side.
+func TestServerCloseDuringHandshake(t *testing.T) {
+	for range 5 {
+		b := start(t)
+		var all sync.WaitGroup
+		for i := range 4 {
+			all.Go(func() {
+				for j := range 10 {
+					b.rush(rushes[(i+j)%len(rushes)])
+				}
+			})
+		}
+		all.Go(b.engine.Close)
+		all.Wait()
+		b.wantNothing()
+	}
+}
+
+// No visitor decides how events are written to another one: a namespace that
+// the library takes for "/" is "/".
+func TestNamespaceByAnotherName(t *testing.T) {
+	for _, name := range []string{"//host/", "/#x", "/%2e", "/?a=b", "//"} {
+		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
+			b := start(t)
+			stranger := b.join(3)
+			stranger.send("41", "40"+name+",", "42"+name+`,["register",{"userid":"42"}]`, `42["register",{"userid":"42"}]`)
+			b.settle(stranger)
+			page := b.join(4)
+			page.register("42")
+			b.emit("42", "alert", "1")
+			page.want(`42["alert",1]`)
+		})
+	}
+}
+
+// settle waits until the connection's packets so far have been handled.
+func (b *bench) settle(p *tab) {
+	p.send("2fence")
+	for got := p.next(); got != "3fence" && got != ""; {
+		got = p.next()
+	}
+}
+
+// What a page says in its CONNECT is not kept for as long as it stays.
+func TestConnectPayloadIsBounded(t *testing.T) {
+	b := start(t)
+	p := b.open(4)
+	p.send(`40{"token":"` + strings.Repeat("x", 4000) + `"}`)
+	p.wantJoined()
+	p = b.open(4)
+	p.send(`40{"token":"` + strings.Repeat("x", 100_000) + `"}`)
+	p.wantEnd()
+}

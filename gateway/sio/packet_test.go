@@ -1,0 +1,83 @@
+package sio
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/url"
+	"testing"
+
+	"github.com/gobwas/ws"
+	"github.com/zishang520/socket.io-go-parser/v2/parser"
+)
+
+// What a stranger sends is refused, or is a packet that says the same when it is written again.
+func FuzzParsePacket(f *testing.F) {
+	for _, packet := range []string{
+		"0", "0{}", `0/shop?a=b,{"token":1}`, "1", "1/shop,", `2["register",{"userid":"42"}]`, `2/shop,12["x"]`,
+		`31[{"ok":true}]`, `4/shop,{"message":"x"}`, `51-["x",{"_placeholder":true,"num":0}]`, "5999999999-[]", "61-1[]", "2/", "2/,", "7", "",
+	} {
+		f.Add([]byte(packet))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, ok := parsePacket(bytes.Clone(data))
+		if !ok {
+			return
+		}
+		if !p.kind.Valid() || p.kind != parser.PacketType(data[0]) {
+			t.Fatalf("kind %q", p.kind)
+		}
+		if p.kind == parser.BINARY_EVENT || p.kind == parser.BINARY_ACK {
+			return // nobody reads on
+		}
+		if p.namespace[0] != '/' || len(p.namespace) > maxNamespace || len(p.ack) > maxAck || len(p.data) > 0 && !json.Valid(p.data) {
+			t.Fatalf("%q is %+v", data, p)
+		}
+		if name, args, ok := p.event(); ok && (p.data[0] != '[' && !bytes.ContainsAny(p.data[:1], " \t\r\n") || args == nil) {
+			t.Errorf("%q is the event %q with %q", data, name, args)
+		}
+		p.namespace = p.path() // what is written carries no query
+		again, ok := parsePacket(p.encode())
+		if !ok || again.kind != p.kind || again.namespace != p.namespace || again.ack != p.ack || !bytes.Equal(again.data, p.data) {
+			t.Errorf("%q is %+v, and then %+v", data, p, again)
+		}
+	})
+}
+
+// rushes are connections that end in the middle of something.
+var rushes = [][]string{
+	{},
+	{"40"},
+	{"40", `42["register",{"userid":"rush"}]`},
+	{"40", `420["register",{"userid":["a","b","c"]}]`, "41"},
+	{"40", "41", "40", `42["register",{"userid":"rush"}]`},
+	{"40/random,"},
+	{"40", "40"},
+	{"40", "42"},
+}
+
+// rush sends a websocket handshake and packets in one piece, and resets the connection at once.
+func (b *bench) rush(packets []string) {
+	u, err := url.Parse(b.url)
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		return // the server has closed
+	}
+	revision := "4"
+	if len(packets) > 3 {
+		revision = "3"
+	}
+	all := []byte("GET /socket.io/?EIO=" + revision + "&transport=websocket HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n" +
+		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	for _, packet := range packets {
+		all = append(all, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(packet))))...)
+	}
+	_, _ = conn.Write(all)
+	_, _ = conn.Read(make([]byte, 20*len(packets))) // so that some ends come late, some early
+	_ = conn.(*net.TCPConn).SetLinger(0)
+	_ = conn.Close()
+}

@@ -1,0 +1,248 @@
+package sio
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/internal/siotest"
+	"github.com/ramainen/doit-socket/internal/wire"
+)
+
+const malformed = `[{"ok":false,"error":"expected {\"userid\": id}, where id is a string, a number or a list of up to 32 of them"}]`
+
+// The bytes of every answer, and who hears what afterwards.
+func TestRegister(t *testing.T) {
+	ids := func(n int) string {
+		list := make([]int, n)
+		for i := range list {
+			list[i] = i
+		}
+		b, _ := json.Marshal(list)
+		return string(b)
+	}
+	const ok, long = `[{"ok":true}]`, `[{"ok":false,"error":"a user id is 1 to 256 bytes of UTF-8"}]`
+	b := start(t)
+	for _, c := range []struct {
+		args   string
+		answer string
+		hears  []string
+	}{
+		{`{"userid":"42"}`, ok, []string{"42"}},
+		{`{"userid":42}`, ok, []string{"42"}},
+		{`{"userid":1e3}`, ok, []string{"1000"}},
+		{`{"userid":4.5}`, ok, []string{"4.5"}},
+		{`{"userid":"вася 😀"}`, ok, []string{"вася 😀"}},
+		{`{"userid":"*"}`, ok, []string{"*"}},
+		{`{"userid":[1,"2","two words"]}`, ok, []string{"1", "2", "two words"}},
+		{`{"userid":["same","same"]}`, ok, []string{"same"}},
+		{`{"userid":"x","more":[{}]},"and more"`, ok, []string{"x"}},
+		{`{"userid":` + ids(32) + `}`, ok, []string{"0", "31"}},
+		{`{"userid":"` + strings.Repeat("x", 256) + `"}`, ok, []string{strings.Repeat("x", 256)}},
+
+		{`{"userid":` + ids(33) + `}`, `[{"ok":false,"error":"too many ids: a socket may hold 32"}]`, nil},
+		{`{"userid":""}`, long, nil},
+		{`{"userid":["ok",""]}`, long, nil},
+		{`{"userid":"` + strings.Repeat("x", 257) + `"}`, long, nil},
+		{`{"userid":["ok","` + strings.Repeat("я", 129) + `"]}`, long, nil},
+		{`{"userid":{}}`, malformed, nil},
+		{`{"userid":{"id":1}}`, malformed, nil},
+		{`{"userid":null}`, malformed, nil},
+		{`{"userid":true}`, malformed, nil},
+		{`{"userid":[]}`, malformed, nil},
+		{`{"userid":[["x"]]}`, malformed, nil},
+		{`{"userid":["ok",null]}`, malformed, nil},
+		{`{"userid":1e999}`, malformed, nil},
+		{`{}`, malformed, nil},
+		{`null`, malformed, nil},
+		{`"42"`, malformed, nil},
+		{`42`, malformed, nil},
+		{`[{"userid":"42"}]`, malformed, nil},
+		{``, malformed, nil},
+	} {
+		for _, revision := range []int{3, 4} {
+			p := b.join(revision)
+			packet := `["register",` + c.args + `]`
+			if c.args == "" {
+				packet = `["register"]`
+			}
+			p.send("4212" + packet)
+			p.want("4312" + c.answer)
+			b.wantUsers(len(c.hears) + hidden(c.args))
+			for _, id := range c.hears {
+				if n := b.emit(id, "alert", `{"n": 1.0}`); n != 1 {
+					t.Errorf("%s: %d sockets of %q", c.args, n, id)
+				}
+				p.want(`42["alert",{"n": 1.0}]`)
+			}
+			p.transport.Close()
+			b.wantUsers(0) // with the connection, its subscriptions go
+		}
+	}
+}
+
+// hidden is how many ids of the longest list are not tried.
+func hidden(args string) int {
+	if strings.Contains(args, "30,31]") {
+		return 30
+	}
+	return 0
+}
+
+// Without a callback there is no answer, but the same effect.
+func TestRegisterWithoutCallback(t *testing.T) {
+	b := start(t)
+	p := b.join(4)
+	p.send(`42["register",{"userid":"42"}]`, `42["register",{"userid":null}]`)
+	b.wantUsers(1)
+	p.wantAlive()
+	p.send(`42["unregister",{"userid":42}]`)
+	p.wantAlive()
+	b.wantUsers(0)
+}
+
+func TestRegisterSeveralTimes(t *testing.T) {
+	b := start(t)
+	p := b.join(4)
+	for i := range 32 {
+		p.register(fmt.Sprint(i))
+	}
+	p.register("7") // already there
+	p.send(`42007["register",{"userid":"one more"}]`)
+	p.want(`43007[{"ok":false,"error":"too many ids: a socket may hold 32"}]`)
+	p.send(`421["unregister",{"userid":["7","8","unknown"]}]`)
+	p.want(`431[{"ok":true}]`)
+	b.wantUsers(30)
+	p.send(`422["unregister",{"userid":{}}]`)
+	p.want("432" + malformed)
+	p.register("one more")
+	if b.emit("7", "alert") != 0 || b.emit("one more", "alert") != 1 {
+		t.Error("unregistered hears, or registered does not")
+	}
+	p.want(`42["alert"]`)
+}
+
+// All sockets of a user hear it, of every generation and transport.
+func TestSeveralSocketsOfOneUser(t *testing.T) {
+	b := start(t)
+	var tabs []*tab
+	for _, revision := range []int{2, 3, 4} {
+		tabs = append(tabs, b.join(revision), b.join(revision, true))
+	}
+	for _, p := range tabs {
+		p.register("42")
+	}
+	b.wantUsers(1)
+	if n := b.emit("42", "alert", `"вася"`); n != len(tabs) {
+		t.Errorf("%d sockets took it", n)
+	}
+	for i, p := range tabs {
+		if i < 4 {
+			p.want(`42["alert","\u0432\u0430\u0441\u044f"]`)
+		} else {
+			p.want(`42["alert","вася"]`)
+		}
+	}
+	tabs[0].transport.Close()
+	b.wantClosed(eio.ReasonClient, 1)
+	if n := b.emit("42", "alert"); n != len(tabs)-1 {
+		t.Errorf("%d sockets took it", n)
+	}
+}
+
+func TestEventsInOrder(t *testing.T) {
+	b := start(t)
+	tabs := []*tab{b.join(4), b.join(4, true), b.join(3), b.join(3, true)}
+	for _, p := range tabs {
+		p.register("42")
+	}
+	for i := range 500 {
+		b.emit("42", "n", fmt.Sprint(i))
+	}
+	for _, p := range tabs {
+		for i := range 500 {
+			p.want(fmt.Sprintf(`42["n",%d]`, i))
+		}
+	}
+}
+
+// The bus may ask to leave a socket out, to count, and to close.
+func TestBusOptions(t *testing.T) {
+	b := start(t)
+	p := b.open(4)
+	p.send("40")
+	id := p.wantJoined()
+	other := b.join(4)
+	p.register("42")
+	other.register("42")
+	if n := b.publish("42", []byte(`["alert"]`), nats.Header{wire.HeaderExcept: {id}}); n != 1 {
+		t.Errorf("%d sockets took it", n)
+	}
+	other.want(`42["alert"]`)
+	if n := b.publish("42", nil, nats.Header{wire.HeaderOp: {wire.OpCount}}); n != 2 {
+		t.Errorf("%d sockets are counted", n)
+	}
+	p.wantAlive()
+	if n := b.publish("42", nil, nats.Header{wire.HeaderOp: {wire.OpDisconnect}}); n != 2 {
+		t.Errorf("%d sockets were closed", n)
+	}
+	for _, p := range []*tab{p, other} {
+		p.want("41")
+		p.wantEnd()
+	}
+	b.wantClosed(reasonKicked, 2)
+}
+
+// CONNECT and register, sent without waiting, in one piece or in several, make
+// a socket that is reached (traps R2, R3).
+func TestRegisterAtOnce(t *testing.T) {
+	b := start(t)
+	const connects, abreast = 300, 6
+	var all sync.WaitGroup
+	for worker := range abreast {
+		all.Go(func() {
+			for i := worker; i < connects; i += abreast {
+				revision := 3 + i%2
+				transport, err := siotest.DialSocket(b.url, fmt.Sprintf("EIO=%d&transport=websocket", revision))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if revision == 4 {
+					err = transport.Send("40")
+				}
+				id := fmt.Sprintf("user %d", i)
+				if err = transport.Send(`420["register",{"userid":"` + id + `"}]`); err != nil {
+					t.Error(err)
+				}
+				got := ""
+				for !strings.HasPrefix(got, "43") && err == nil {
+					got, err = one(transport)
+				}
+				if got != `430[{"ok":true}]` {
+					t.Errorf("connect %d: %q, %v", i, got, err)
+				} else if n := b.emit(id, "alert"); n != 1 {
+					t.Errorf("connect %d: %d sockets took it", i, n)
+				} else if got, err := one(transport); got != `42["alert"]` {
+					t.Errorf("connect %d: %q, %v", i, got, err)
+				}
+				transport.Close()
+			}
+		})
+	}
+	all.Wait()
+	b.wantUsers(0)
+}
+
+func one(transport siotest.Transport) (string, error) {
+	packets, err := transport.Receive()
+	if err != nil {
+		return "", err
+	}
+	return packets[0], nil
+}
