@@ -16,7 +16,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/zishang520/socket.io/v2/socket"
 	"go.uber.org/goleak"
 
@@ -40,12 +39,14 @@ type bench struct {
 	pub  *nats.Conn
 	root atomic.Pointer[socket.Namespace] // the library's "/", once somebody has joined it
 	base uint32                           // NATS subscriptions without users
+
+	counted *prometheus.Registry
 }
 
 // start starts a gateway. At the end of the test nothing of a socket may be left in it.
 func start(t testing.TB, change ...func(*Config)) *bench {
 	t.Helper()
-	b := &bench{t: t, nats: natstest.Start(t)}
+	b := &bench{t: t, nats: natstest.Start(t), counted: prometheus.NewRegistry()}
 	nc := natstest.Connect(t, b.nats)
 	b.pub = natstest.Connect(t, b.nats)
 	cfg := DefaultConfig()
@@ -53,7 +54,7 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 		f(&cfg)
 	}
 	var err error
-	if b.Gateway, err = New(cfg, "gw", nc, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
+	if b.Gateway, err = New(cfg, "gw", nc, slog.New(slog.DiscardHandler), b.counted); err != nil {
 		t.Fatal(err)
 	}
 	b.watch()
@@ -150,7 +151,19 @@ func (b *bench) publish(id string, payload []byte, header nats.Header) int {
 
 // closed returns how many connections ended for the reason.
 func (b *bench) closed(reason eio.Reason) int {
-	return int(testutil.ToFloat64(b.metrics.closed.WithLabelValues(string(reason))))
+	b.t.Helper()
+	families, err := b.counted.Gather()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if family.GetName() == "doit_gateway_closed_total" && metric.GetLabel()[0].GetValue() == string(reason) {
+				return int(metric.GetCounter().GetValue())
+			}
+		}
+	}
+	return 0
 }
 
 func (b *bench) wantClosed(reason eio.Reason, want int) {
