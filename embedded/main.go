@@ -24,6 +24,14 @@ type config struct {
 	Ingest        emit.Config `embed:"" group:"Emits:"`
 }
 
+// Validate refuses what [daemon.Config.Validate] refuses, for the listener that only this program has.
+func (c config) Validate() error {
+	if c.EmitListen == "" {
+		return nil
+	}
+	return c.Allow(c.EmitListen)
+}
+
 func main() { daemon.Main(name, run) }
 
 //	PHP ──POST /emit──▶ ingest ──▶ nats-server ──▶ gateway ──Socket.IO──▶ browsers

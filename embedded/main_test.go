@@ -119,14 +119,14 @@ func TestHelp(t *testing.T) {
 	}
 	for _, flag := range flags {
 		variable := "$DOIT_" + strings.ToUpper(strings.ReplaceAll(flag[1], "-", "_"))
-		if flag[1] != "help" && !strings.Contains(flat, variable) {
+		if flag[1] != "help" && flag[1] != "version" && !strings.Contains(flat, variable) {
 			t.Errorf("--%s has no %s", flag[1], variable)
 		}
 	}
 }
 
 func TestBadUsage(t *testing.T) {
-	for _, args := range [][]string{{"--max-body", "9000000"}, {"--listen", ":0"}, {"--nonsense"}} {
+	for _, args := range [][]string{{"--max-body", "9000000"}, {"--max-body", "0"}, {"--listen", ":0"}, {"--emit-listen", ":0"}, {"--emit-listen", "0.0.0.0:0"}, {"--node", "a b"}, {"--nonsense"}} {
 		if err := run(context.Background(), args, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), daemon.ErrUsage.Error()) {
 			t.Errorf("%v: %v", args, err)
 		}

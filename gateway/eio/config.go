@@ -39,6 +39,7 @@ const (
 	ReasonTimeout   Reason = "ping timeout"    // no heartbeat came
 	ReasonSlow      Reason = "slow"            // the browser did not take what was sent to it
 	ReasonProtocol  Reason = "protocol error"  // it sent what the protocol forbids
+	ReasonUTF8      Reason = "not utf-8"       // it sent text on its websocket that is not UTF-8
 	ReasonTooLarge  Reason = "too large"       // it sent more than MaxPayload at once
 	ReasonServer    Reason = "server shutdown" // this server ends
 	ReasonPanicking Reason = "internal error"  // a fault of ours, logged

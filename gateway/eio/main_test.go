@@ -2,6 +2,7 @@ package eio
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -270,7 +273,7 @@ func (p *poller) do(method string, body io.Reader, headers ...string) answer {
 
 // newPoller returns a browser that has not asked for anything yet.
 func (a *app) newPoller(query string) *poller {
-	transport := &http.Transport{DisableCompression: true, Dial: func(string, string) (net.Conn, error) { return a.dial() }}
+	transport := &http.Transport{DisableCompression: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return a.dial() }}
 	a.t.Cleanup(transport.CloseIdleConnections)
 	return &poller{app: a, query: query, http: &http.Client{Transport: transport}}
 }
@@ -327,6 +330,26 @@ func (p *poller) wantGone() {
 			p.t.Errorf("%s of a session that is gone: %v", method, a)
 		}
 	}
+}
+
+// packets splits the body of an answer.
+func (p *poller) packets(got answer) (packets []string) {
+	p.t.Helper()
+	if got.status != http.StatusOK {
+		p.t.Fatalf("GET: %v", got)
+	}
+	if p.session.protocol == 4 {
+		return strings.Split(got.body, "\x1e")
+	}
+	for body := got.body; body != ""; {
+		length, rest, _ := strings.Cut(body, ":")
+		n, err := strconv.Atoi(length)
+		if err != nil || n > len(rest) {
+			p.t.Fatalf("GET: %q", got.body)
+		}
+		packets, body = append(packets, rest[:n]), rest[n:]
+	}
+	return packets
 }
 
 func wantAnswer(t testing.TB, what string, got answer, status int, body string) {
@@ -405,6 +428,7 @@ func text(s string) []byte { return masked(ws.OpText, true, []byte(s)) }
 
 func (w *socket) raw(b []byte) {
 	w.t.Helper()
+	_ = w.conn.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := w.conn.Write(b); err != nil {
 		w.t.Fatalf("write: %v", err)
 	}
@@ -413,6 +437,19 @@ func (w *socket) raw(b []byte) {
 func (w *socket) send(packet string) {
 	w.t.Helper()
 	w.raw(text(packet))
+}
+
+// idle waits until nobody writes to the session's websocket.
+func (w *socket) idle() {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {
+		w.session.mu.Lock()
+		writing := w.session.writing
+		w.session.mu.Unlock()
+		if !writing {
+			return
+		}
+	}
+	w.t.Fatal("still writing")
 }
 
 // next returns the next frame.
@@ -462,5 +499,44 @@ func (w *socket) wantEnd() {
 		w.t.Errorf("after the close came %v %q", op, payload)
 	} else if errors.As(err, &timeout) && timeout.Timeout() {
 		w.t.Error("the connection does not end")
+	}
+}
+
+// flood is a connection on which first comes, then zeros.
+type flood struct {
+	net.Conn
+	first      []byte
+	left, read int
+}
+
+func (f *flood) Read(b []byte) (int, error) {
+	if len(f.first) > 0 {
+		n := copy(b, f.first)
+		f.first = f.first[n:]
+		return n, nil
+	}
+	if f.left <= 0 {
+		return 0, io.EOF
+	}
+	clear(b)
+	f.left -= len(b)
+	f.read += len(b)
+	return len(b), nil
+}
+
+func (f *flood) Close() error { return nil }
+
+// drain reads on, for nobody.
+func (w *socket) drain() {
+	_ = w.conn.SetReadDeadline(time.Time{})
+	go func() { _, _ = io.Copy(io.Discard, w.conn) }()
+}
+
+// wantLate is want for a packet that may take a heartbeat to come.
+func (w *socket) wantLate(packet string) {
+	w.t.Helper()
+	_ = w.conn.SetReadDeadline(time.Time{})
+	if f, err := ws.ReadFrame(w.in); err != nil || string(f.Payload) != packet {
+		w.t.Fatalf("got %q, %v, want %q", f.Payload, err, packet)
 	}
 }

@@ -48,6 +48,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 	if frames := s.take(); len(frames) > 0 {
 		s.mu.Unlock()
 		s.answerPoll(w, frames)
+		s.Flush() // closes, if it was to finish
 		return
 	}
 	poll := make(chan []*Frame, 1) // one answer, and nobody waits to give it

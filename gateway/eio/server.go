@@ -185,6 +185,7 @@ func (srv *Server) newSession(protocol int) *Session {
 // OnOpen sends. Only after that may the caller read what the browser sends,
 // so nothing can come before the layer above is ready, however fast it is.
 func (srv *Server) open(s *Session) bool {
+	s.begin() // before anybody can close it: OnOpen comes first
 	srv.mu.Lock()
 	if srv.closed {
 		srv.mu.Unlock()
@@ -196,9 +197,6 @@ func (srv *Server) open(s *Session) bool {
 	srv.sessions[s.id] = s
 	srv.mu.Unlock()
 
-	if !s.begin() {
-		return false
-	}
 	s.Send(srv.handshake(s))
 	srv.tellOpen(s)
 	s.startHeartbeat()

@@ -33,7 +33,8 @@ type Session struct {
 	// Guarded by mu.
 	inTurn   bool
 	closed   bool
-	reason   Reason // why closed, or with closed unset: why the next Flush closes
+	reason   Reason // why closed, or with closed unset: why the next Flush closes,
+	finish   bool   // but not before the queue is empty
 	queue    []*Frame
 	queued   int     // bytes in queue
 	writing  bool    // somebody writes to socket; only they may
@@ -85,7 +86,7 @@ func (s *Session) Flush() {
 		case s.closed:
 			s.mu.Unlock()
 			return
-		case s.reason != "":
+		case s.reason != "" && (!s.finish || len(s.queue) == 0 && !s.writing):
 			reason := s.reason
 			s.mu.Unlock()
 			s.Close(reason)
@@ -94,12 +95,13 @@ func (s *Session) Flush() {
 			s.mu.Unlock()
 			return
 		case s.socket == nil:
-			if s.poll != nil {
-				s.poll <- s.take()
-				s.poll = nil
+			if s.poll == nil {
+				s.mu.Unlock()
+				return
 			}
-			s.mu.Unlock()
-			return
+			s.poll <- s.take()
+			s.poll = nil
+			continue
 		}
 		s.writing = true
 		socket, frames := s.socket, s.take()
@@ -135,6 +137,7 @@ func (s *Session) writeRest(socket *wsConn, rest []byte) {
 		if len(frames) == 0 || s.closed {
 			s.writing = false
 			s.mu.Unlock()
+			s.Flush()
 			return
 		}
 		s.mu.Unlock()
@@ -153,6 +156,18 @@ func (s *Session) take() []*Frame {
 // write sends one frame on its way.
 func (s *Session) write(f *Frame) {
 	s.Send(f)
+	s.Flush()
+}
+
+// Finish sends a last frame and closes the session as soon as the network or a
+// poll has taken what is queued. Nothing is sent after it.
+func (s *Session) Finish(f *Frame, reason Reason) {
+	s.Send(f)
+	s.mu.Lock()
+	if s.reason == "" {
+		s.reason, s.finish = reason, true
+	}
+	s.mu.Unlock()
 	s.Flush()
 }
 

@@ -38,8 +38,10 @@ func closeReason(err error) Reason {
 	switch {
 	case errors.Is(err, errTooLarge):
 		return ReasonTooLarge
-	case errors.Is(err, errProtocol), errors.Is(err, errUTF8):
+	case errors.Is(err, errProtocol):
 		return ReasonProtocol
+	case errors.Is(err, errUTF8):
+		return ReasonUTF8
 	case errors.Is(err, errClosed), errors.Is(err, io.EOF):
 		return ReasonClient
 	default:
@@ -125,7 +127,7 @@ func (s *Session) answerProbe(socket *wsConn) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.probe != socket { // the session has closed
 		return false
 	}
 	s.probed = true
@@ -136,16 +138,14 @@ func (s *Session) answerProbe(socket *wsConn) bool {
 // takeOver makes the websocket the session's transport and sends what has queued up.
 func (s *Session) takeOver(socket *wsConn) bool {
 	s.mu.Lock()
-	if s.closed || !s.probed {
+	// Here, not later: a close that follows sets a deadline of its own.
+	if s.probe != socket || !s.probed || socket.conn.SetReadDeadline(time.Time{}) != nil {
 		s.mu.Unlock()
 		return false
 	}
 	s.socket, s.probe, s.probed, s.upgrading = socket, nil, false, false
 	s.releasePoll()
 	s.mu.Unlock()
-	if err := socket.conn.SetReadDeadline(time.Time{}); err != nil {
-		return false
-	}
 	s.Flush()
 	return true
 }

@@ -75,45 +75,55 @@ func (c *wsConn) run(early []byte, handle func(packet), fault func(error)) error
 	err := c.feed(early, handle)
 	for {
 		if err != nil {
+			c.partial, c.message = nil, nil // and what follows is no longer heard
 			fault(err)
 			if errors.Is(err, errClosed) {
 				return err
 			}
 		}
-		buffer := readBuffers.Get().(*[4096]byte)
-		n, readErr := c.read(buffer[:])
+		buffer, n, readErr := c.read()
 		if readErr == nil {
 			err = c.feed(buffer[:n], handle)
 		}
-		readBuffers.Put(buffer)
+		if buffer != nil {
+			readBuffers.Put(buffer)
+		}
 		if readErr != nil {
 			return readErr
 		}
 	}
 }
 
-// read waits for bytes. The wait holds no memory but the goroutine.
-func (c *wsConn) read(buffer []byte) (n int, err error) {
+// read waits for bytes. They come in a buffer of readBuffers, which the caller
+// puts back; the wait holds no memory but the goroutine.
+func (c *wsConn) read() (buffer *[4096]byte, n int, err error) {
 	if c.raw == nil {
-		return c.conn.Read(buffer)
+		buffer = readBuffers.Get().(*[4096]byte)
+		n, err = c.conn.Read(buffer[:])
+		return buffer, n, err
 	}
 	rawErr := c.raw.Read(func(fd uintptr) bool {
-		for {
-			n, err = syscall.Read(int(fd), buffer)
-			if err != syscall.EINTR {
-				return err != syscall.EAGAIN
-			}
+		buffer = readBuffers.Get().(*[4096]byte)
+		n, err = syscall.Read(int(fd), buffer[:])
+		for errors.Is(err, syscall.EINTR) {
+			n, err = syscall.Read(int(fd), buffer[:])
 		}
+		if !errors.Is(err, syscall.EAGAIN) {
+			return true
+		}
+		readBuffers.Put(buffer)
+		buffer = nil
+		return false
 	})
 	switch {
 	case rawErr != nil:
-		return 0, rawErr
+		return buffer, 0, rawErr
 	case err != nil:
-		return 0, err
+		return buffer, 0, err
 	case n == 0:
-		return 0, io.EOF
+		return buffer, 0, io.EOF
 	}
-	return n, nil
+	return buffer, n, nil
 }
 
 // feed takes bytes as they come and handles the frames that they complete.
@@ -199,7 +209,7 @@ func (c *wsConn) tryWrite(frames []*Frame) (rest []byte, err error) {
 	rawErr := c.raw.Write(func(fd uintptr) bool {
 		for {
 			n, err = syscall.Write(int(fd), rest)
-			if err != syscall.EINTR {
+			if !errors.Is(err, syscall.EINTR) {
 				return true
 			}
 		}
@@ -207,7 +217,7 @@ func (c *wsConn) tryWrite(frames []*Frame) (rest []byte, err error) {
 	switch {
 	case rawErr != nil:
 		return nil, rawErr
-	case err == syscall.EAGAIN:
+	case errors.Is(err, syscall.EAGAIN):
 		return rest, nil
 	case err != nil:
 		return nil, err
@@ -235,6 +245,8 @@ func join(frames []*Frame) []byte {
 // nothing for the time given.
 func (c *wsConn) write(b []byte, patience time.Duration) error {
 	const step = 64 << 10
+	// A deadline that has passed would fail tryWrite too, at any later time.
+	defer func() { _ = c.conn.SetWriteDeadline(time.Time{}) }()
 	for len(b) > 0 {
 		if err := c.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 			return err
@@ -257,6 +269,8 @@ func (c *wsConn) close(reason Reason) {
 		code = ws.StatusGoingAway
 	case ReasonProtocol:
 		code = ws.StatusProtocolError
+	case ReasonUTF8:
+		code = ws.StatusInvalidFramePayloadData
 	case ReasonTooLarge:
 		code = ws.StatusMessageTooBig
 	case ReasonSlow, ReasonTimeout:

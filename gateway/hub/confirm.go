@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
@@ -15,23 +14,18 @@ type confirmer struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	waiting []confirmation
+	waiting []func(error)
 	closed  bool
 }
 
-type confirmation struct {
-	fresh bool // a subscription was made for it; without, it follows those before it
-	done  func(error)
-}
-
-// push adds a registration; it returns false once the hub has closed.
-func (c *confirmer) push(one confirmation) bool {
+// push adds a registration's done; it returns false once the hub has closed.
+func (c *confirmer) push(done func(error)) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return false
 	}
-	c.waiting = append(c.waiting, one)
+	c.waiting = append(c.waiting, done)
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -39,7 +33,7 @@ func (c *confirmer) push(one confirmation) bool {
 	return true
 }
 
-func (c *confirmer) take(last bool) []confirmation {
+func (c *confirmer) take(last bool) []func(error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	batch := c.waiting
@@ -53,27 +47,26 @@ const (
 	retry     = 50 * time.Millisecond
 )
 
-// runConfirm confirms until the hub closes. Every registration waits for the
-// round trip, also one for a user that is subscribed already: that
-// subscription may be as young.
+// runConfirm confirms until the hub closes. Every registration waits, also one
+// for a user that is subscribed already: that subscription may be as young, or
+// young on the node of a cluster to which the connection has just moved.
 func (h *Hub) runConfirm() {
 	for {
 		select {
 		case <-h.confirm.wake:
 		case <-h.closing.Done():
-			for _, one := range h.confirm.take(true) {
-				one.done(ErrGone)
+			for _, done := range h.confirm.take(true) {
+				done(ErrGone)
 			}
 			return
 		}
 		batch := h.confirm.take(false)
 		err := h.reach()
-		fresh := slices.ContainsFunc(batch, func(one confirmation) bool { return one.fresh })
-		if fresh && err == nil && h.nc.ConnectedClusterName() != "" {
+		if err == nil && h.nc.ConnectedClusterName() != "" {
 			err = h.pause(h.Settle)
 		}
-		for _, one := range batch {
-			one.done(err)
+		for _, done := range batch {
+			done(err)
 		}
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// work delivers the messages of the users that hash to one worker.
+// work delivers the messages of the users that hash to one worker, until Close sends nil.
 func (h *Hub) work(messages <-chan *nats.Msg) {
 	var sockets []*Socket // reused from message to message
 	var receipt []byte
-	for m := range messages {
+	for m := <-messages; m != nil; m = <-messages {
 		sockets = sockets[:0]
 		count := 0
 		switch op := m.Header.Get(wire.HeaderOp); op {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -104,7 +105,7 @@ func TestUnknownOp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ops := []string{"later", "COUNT", "count ", "*"}
+	ops := []string{"later", "COUNT", "*"}
 	for _, op := range ops {
 		m := &nats.Msg{Subject: "user.42", Reply: answers.Subject, Data: []byte(`["e"]`), Header: nats.Header{wire.HeaderOp: {op}}}
 		if err := b.pub.PublishMsg(m); err != nil {
@@ -181,7 +182,7 @@ func TestAllOrNone(t *testing.T) {
 	for i := range long {
 		long[i] = fmt.Sprint("user.", i)
 	}
-	if err := b.register(s, long...); err != ErrTooManyUsers {
+	if err := b.register(s, long...); !errors.Is(err, ErrTooManyUsers) {
 		t.Errorf("too long: %v", err)
 	}
 	if b.users() != 1 || b.hub.Users() != 1 {
@@ -189,5 +190,49 @@ func TestAllOrNone(t *testing.T) {
 	}
 	if r, _ := b.emit(event("user.held", `["e"]`)); r.Sockets != 1 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A user's events keep their order also when its last socket goes and comes
+// back meanwhile: the new subscription feeds the same worker.
+func TestOrderAcrossSubscriptions(t *testing.T) {
+	b := newBench(t)
+	busy, release := make(chan struct{}), make(chan struct{})
+	blocker := &flushes{onFlush: func() { close(busy); <-release }}
+	if err := b.register(b.hub.Attach(blocker), "user.blocker"); err != nil {
+		t.Fatal(err)
+	}
+	publish := func(subject, payload string) {
+		if err := b.pub.Publish(subject, []byte(payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("user.blocker", `["e"]`)
+	<-busy // one worker stands still; what comes for its users waits
+
+	var pages []*recorder
+	for i := range 32 {
+		user := fmt.Sprint("user.", i)
+		page, s := b.page(user)
+		pages = append(pages, page)
+		publish(user, `["e",1]`)
+		if err := b.pub.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		b.flush() // it has arrived
+		b.hub.Unregister(s, []string{user})
+		if err := b.register(s, user); err != nil {
+			t.Fatal(err)
+		}
+		publish(user, `["e",2]`)
+	}
+	close(release)
+	for i, page := range pages {
+		b.emit(event(fmt.Sprint("user.", i), `["fence"]`))
+		heard := page.take()
+		// Of the first, the other workers may have found nobody.
+		if want := []string{`["e",1]`, `["e",2]`, `["fence"]`}; !slices.Equal(heard, want) && !slices.Equal(heard, want[1:]) {
+			t.Errorf("user %d heard %q", i, heard)
+		}
 	}
 }

@@ -67,7 +67,7 @@ type Options struct {
 	// Node is the gateway's name in receipts.
 	Node string
 	// Settle is how long a fresh subscription takes to be known to the other
-	// nodes of a NATS cluster. It is waited for only when the server is in one.
+	// nodes of a NATS cluster. Every registration waits for it where the server is in one.
 	Settle time.Duration
 	// Sockets counts the connected sockets, registered or not, for /stat/all.
 	Sockets func() int
@@ -133,21 +133,20 @@ func (h *Hub) Attach(c Conn) *Socket { return &Socket{conn: c} }
 // with nil when an emit sent from then on reaches the socket. While the bus
 // is down, done waits. It is called from another goroutine or this one.
 func (h *Hub) Register(s *Socket, subjects []string, done func(error)) {
-	fresh, err := h.add(s, subjects)
-	if err != nil {
+	if err := h.add(s, subjects); err != nil {
 		done(err)
 		return
 	}
-	if !h.confirm.push(confirmation{fresh: fresh, done: done}) {
+	if !h.confirm.push(done) {
 		done(ErrGone)
 	}
 }
 
-func (h *Hub) add(s *Socket, subjects []string) (fresh bool, err error) {
+func (h *Hub) add(s *Socket, subjects []string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s.gone || h.users == nil {
-		return false, ErrGone
+		return ErrGone
 	}
 	wanted := make([]string, 0, len(subjects))
 	for _, subject := range subjects {
@@ -156,36 +155,35 @@ func (h *Hub) add(s *Socket, subjects []string) (fresh bool, err error) {
 		}
 	}
 	if len(s.users)+len(wanted) > MaxUsers {
-		return false, ErrTooManyUsers
+		return ErrTooManyUsers
 	}
 	for i, subject := range wanted {
-		u, made, err := h.user(subject)
+		u, err := h.user(subject)
 		if err != nil {
 			for _, undo := range wanted[:i] {
 				h.leave(s, s.has(undo))
 			}
-			return false, err
+			return err
 		}
-		fresh = fresh || made
 		u.sockets = append(u.sockets, s)
 		s.users = append(s.users, u)
 	}
-	return fresh, nil
+	return nil
 }
 
 // user returns the user of a subject, subscribed. The caller holds mu.
-func (h *Hub) user(subject string) (u *user, made bool, err error) {
-	if u = h.users[subject]; u != nil {
-		return u, false, nil
+func (h *Hub) user(subject string) (*user, error) {
+	if u := h.users[subject]; u != nil {
+		return u, nil
 	}
 	work := h.workers[maphash.String(h.seed, subject)%uint64(len(h.workers))]
 	sub, err := h.nc.ChanSubscribe(subject, work)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	u = &user{subject: subject, sub: sub}
+	u := &user{subject: subject, sub: sub}
 	h.users[subject] = u
-	return u, true, nil
+	return u, nil
 }
 
 // Unregister takes the users from the socket. When it returns, no event of
@@ -264,7 +262,7 @@ func (h *Hub) Close() {
 	}
 	h.close()
 	for _, work := range h.workers {
-		close(work)
+		work <- nil // not closed: a connection that drains refuses to unsubscribe and goes on sending
 	}
 	h.running.Wait()
 }

@@ -172,7 +172,7 @@ func TestOrderUnderChurn(t *testing.T) {
 func TestTheBusGoesAndComesBack(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s, nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
-	b := &bench{t: t, server: s, hub: newHub(t, nc, "gw")}
+	b := &bench{t: t, server: s, hub: newHub(t, nc)}
 	before, _ := b.page("user.before")
 	natstest.Stop(s)
 
@@ -201,7 +201,7 @@ func TestTheBusGoesAndComesBack(t *testing.T) {
 func TestCloseAnswersPendingRegistrations(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s, nats.MaxReconnects(-1))
-	h := newHub(t, nc, "gw")
+	h := newHub(t, nc)
 	natstest.Stop(s)
 	done := make(chan error, 1)
 	h.Register(h.Attach(&recorder{}), []string{"user.42"}, func(err error) { done <- err })
@@ -220,7 +220,7 @@ func TestCloseAnswersPendingRegistrations(t *testing.T) {
 func TestSettle(t *testing.T) {
 	nodes := natstest.Cluster(t, 3)
 	here := natstest.Connect(t, nodes[0])
-	b := &bench{t: t, server: nodes[0], hub: newHub(t, here, "gw"), pub: natstest.Connect(t, nodes[2])}
+	b := &bench{t: t, server: nodes[0], hub: newHub(t, here), pub: natstest.Connect(t, nodes[2])}
 	for i := range 20 {
 		to := subject(t, fmt.Sprint(i))
 		b.page(to)

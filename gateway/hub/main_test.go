@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -30,16 +31,16 @@ type bench struct {
 func newBench(t testing.TB) *bench {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s)
-	b := &bench{t: t, server: s, pub: natstest.Connect(t, s), hub: newHub(t, nc, "gw")}
+	b := &bench{t: t, server: s, pub: natstest.Connect(t, s), hub: newHub(t, nc)}
 	b.emit(event("user.nobody", `["e"]`)) // the publisher subscribes to answers
 	b.flush()
 	b.base = s.NumSubscriptions()
 	return b
 }
 
-func newHub(t testing.TB, nc *nats.Conn, node string) *Hub {
+func newHub(t testing.TB, nc *nats.Conn) *Hub {
 	h, err := New(nc, Options{
-		Node: node, Settle: 50 * time.Millisecond, Sockets: func() int { return 0 },
+		Node: "gw", Settle: 50 * time.Millisecond, Sockets: func() int { return 0 },
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {
@@ -77,7 +78,7 @@ func (b *bench) register(s *Socket, subjects ...string) error {
 // emit publishes an event and returns its receipt, or false where nobody is subscribed.
 func (b *bench) emit(m *nats.Msg) (wire.Receipt, bool) {
 	answer, err := b.pub.RequestMsg(m, natstest.Patience)
-	if err == nats.ErrNoResponders {
+	if errors.Is(err, nats.ErrNoResponders) {
 		return wire.Receipt{}, false
 	}
 	if err != nil {

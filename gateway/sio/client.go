@@ -31,7 +31,7 @@ func (g *Gateway) onOpen(s *eio.Session) {
 		return
 	}
 	// Clients before 3.0 do not ask for "/": they are in it.
-	c.join("/", func() { g.library.Emit("connection", c.seam) })
+	c.join(func() { g.library.Emit("connection", c.seam) })
 }
 
 // reasonIdle ends a session that joined no namespace in time.
@@ -71,21 +71,23 @@ func (c *client) onConnect(p packet) {
 	request := &parser.Packet{Type: parser.CONNECT, Nsp: p.namespace}
 	if len(p.data) > 0 {
 		var auth map[string]any
-		if json.Unmarshal(p.data, &auth) != nil {
+		if len(p.data) > maxAuth || json.Unmarshal(p.data, &auth) != nil {
 			c.session.Close(eio.ReasonProtocol)
 			return
 		}
 		request.Data = auth
 	}
-	c.join(p.path(), func() { c.seam.onData(request) })
+	c.join(func() { c.seam.onData(request) })
 }
 
-// join asks the library to let the client into a namespace and passes its answer on.
-func (c *client) join(name string, question func()) {
+// join asks the library to let the client into a namespace and passes its answer
+// on. The namespace's name is the library's: it takes several spellings for one
+// (in EIO 3 it reads a URL), and all sockets of a user share a frame.
+func (c *client) join(question func()) {
 	decision := c.seam.ask(question)
 	if decision.joined != nil {
 		c.expiry.Stop()
-		c.spaces = append(c.spaces, newSpace(c, name, decision.joined))
+		c.spaces = append(c.spaces, newSpace(c, decision.joined.Nsp().Name(), decision.joined))
 	}
 	if len(decision.answer) > 0 {
 		c.session.Send(eio.Message(decision.answer))

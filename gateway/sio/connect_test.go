@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/internal/natstest"
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
@@ -95,10 +96,12 @@ func TestConnectAgainstTimeout(t *testing.T) {
 					return
 				}
 				_ = transport.Send("40")
+				late := time.AfterFunc(siotest.Patience, func() { t.Error("neither joined nor closed"); transport.Close() })
 				for more := true; more; {
 					packets, err := transport.Receive()
 					more = err == nil && !strings.HasPrefix(packets[0], "40")
 				}
+				late.Stop()
 				transport.Close()
 			}
 		})
@@ -162,9 +165,7 @@ func TestInvalidPackets(t *testing.T) {
 	if b.emit("witness", "fence") != 1 {
 		t.Error("the witness is gone")
 	}
-	if n := b.sockets.Load(); n != 1 {
-		t.Errorf("%d sockets", n)
-	}
+	natstest.Await(t, "the others to be gone", func() bool { return b.sockets.Load() == 1 })
 }
 
 // What clients send and nobody here reads is ignored.

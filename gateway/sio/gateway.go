@@ -46,7 +46,6 @@ type Gateway struct {
 	log     *slog.Logger
 	engine  *eio.Server
 	library engine.BaseServer // only for its event "connection"
-	io      *socket.Server
 	hub     *hub.Hub
 	metrics *metrics
 	sockets atomic.Int64
@@ -67,9 +66,9 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 	if err != nil {
 		return nil, fmt.Errorf("start the hub: %w", err)
 	}
-	g.io = newLibrary(g.library)
+	io := newLibrary(g.library)
 	// The library fires this when a socket has joined; every namespace gets it.
-	if err := g.io.On("connection", func(args ...any) {
+	if err := io.On("connection", func(args ...any) {
 		joined := args[0].(*socket.Socket)
 		joined.Conn().(*seam).decided(joined)
 	}); err != nil {

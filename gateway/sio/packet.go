@@ -21,10 +21,12 @@ type packet struct {
 	data      []byte // JSON, or none; lent
 }
 
-// maxNamespace and maxAck bound what nobody sends longer.
+// These bound what nobody sends longer. The library keeps what comes with a
+// CONNECT for as long as the socket is there.
 const (
 	maxNamespace = 512
 	maxAck       = 20
+	maxAuth      = 8 << 10
 )
 
 // parsePacket splits a packet. Binary packets are not split: nothing reads them.

@@ -3,12 +3,17 @@ package sio
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/url"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
+
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 // What a stranger sends is refused, or is a packet that says the same when it is written again.
@@ -76,8 +81,12 @@ func (b *bench) rush(packets []string) {
 	for _, packet := range packets {
 		all = append(all, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(packet))))...)
 	}
+	_ = conn.SetDeadline(time.Now().Add(siotest.Patience))
 	_, _ = conn.Write(all)
-	_, _ = conn.Read(make([]byte, 20*len(packets))) // so that some ends come late, some early
+	// So that some ends come late, some early.
+	if _, err := conn.Read(make([]byte, 20*len(packets))); errors.Is(err, os.ErrDeadlineExceeded) {
+		b.t.Error("no answer in time")
+	}
 	_ = conn.(*net.TCPConn).SetLinger(0)
 	_ = conn.Close()
 }

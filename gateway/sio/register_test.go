@@ -214,7 +214,9 @@ func TestRegisterAtOnce(t *testing.T) {
 					return
 				}
 				if revision == 4 {
-					err = transport.Send("40")
+					if err := transport.Send("40"); err != nil {
+						t.Error(err)
+					}
 				}
 				id := fmt.Sprintf("user %d", i)
 				if err = transport.Send(`420["register",{"userid":"` + id + `"}]`); err != nil {

@@ -50,9 +50,7 @@ func (s *space) Flush() { s.client.session.Flush() }
 // Close tells the page that the server disconnects it, for good: clients do
 // not come back by themselves from that, as with Node's socket.disconnect().
 func (s *space) Close() {
-	s.client.session.Send(s.frame(packet{kind: parser.DISCONNECT}))
-	s.Flush()
-	s.client.session.Close(reasonKicked)
+	s.client.session.Finish(s.frame(packet{kind: parser.DISCONNECT}), reasonKicked)
 }
 
 // acknowledge answers an event that came with a callback.

@@ -34,6 +34,9 @@ func (in *Ingest) handle(c *gin.Context) {
 // post emits what a form says: id, message and data, each from the body or
 // else from the query string, data being JSON.
 func (in *Ingest) post(w http.ResponseWriter, r *http.Request) (reached bool, err error) {
+	if r.ContentLength > in.MaxBody {
+		return false, errTooLarge // before a client that asked by Expect sends it
+	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, in.MaxBody))
 	if err != nil {

@@ -61,8 +61,14 @@ func New(cfg Config, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer)
 
 // Mount puts the ingest's routes on r.
 func (in *Ingest) Mount(r gin.IRouter) {
-	r.Any("/emit", in.handle)
-	r.Any("/emit/", in.handle) // the original's router took both
+	// Not Any: gin would answer a method that it does not know, in its own words.
+	r.Use(func(c *gin.Context) {
+		switch c.Request.URL.Path {
+		case "/emit", "/emit/": // the original's router took both
+			in.handle(c)
+			c.Abort()
+		}
+	})
 	r.GET("/stat/all", in.handleStat)
 }
 
@@ -130,7 +136,7 @@ func (in *Ingest) stat() (total int, err error) {
 	if err := in.nc.PublishRequest(wire.SubjectStat, inbox, nil); err != nil {
 		return 0, err
 	}
-	for wait := bound; ; wait = statStall {
+	for wait := in.receipts.bound; ; wait = statStall {
 		m, err := sub.NextMsg(wait)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):

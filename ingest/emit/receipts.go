@@ -24,6 +24,7 @@ const bound = time.Second
 type receipts struct {
 	nc     *nats.Conn
 	prefix string
+	bound  time.Duration // [bound], but in tests
 	sub    *nats.Subscription
 
 	mu sync.Mutex
@@ -45,7 +46,7 @@ type request struct {
 }
 
 func newReceipts(nc *nats.Conn) (*receipts, error) {
-	r := &receipts{nc: nc, prefix: nc.NewInbox() + ".", waiting: make(map[uint64]*request)}
+	r := &receipts{nc: nc, prefix: nc.NewInbox() + ".", bound: bound, waiting: make(map[uint64]*request)}
 	var err error
 	r.sub, err = nc.Subscribe(r.prefix+">", r.receive)
 	if err != nil {
@@ -71,7 +72,7 @@ func (r *receipts) request(subjects []string, payload []byte) (reached bool, err
 			return false, err
 		}
 	}
-	timer := time.NewTimer(bound)
+	timer := time.NewTimer(r.bound)
 	defer timer.Stop()
 	select {
 	case <-req.done:
@@ -117,7 +118,7 @@ func (r *receipts) receive(m *nats.Msg) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	req := r.waiting[n]
-	if req == nil || req.closed || i >= len(req.answered) {
+	if req == nil || req.closed || i < 0 || i >= len(req.answered) {
 		return
 	}
 	if !req.answered[i] {

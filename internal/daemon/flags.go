@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -19,7 +20,8 @@ type Config struct {
 	Node        string `default:"${hostname}" help:"Name of this node in receipts and logs."`
 	LogLevel    string `default:"info" enum:"debug,info,warn,error" help:"Least level that is logged: debug, info, warn or error."`
 
-	Version kong.VersionFlag `help:"Print the version and exit."`
+	// No variable: DOIT_VERSION is what people call the tag of an image, in the same file of variables.
+	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 }
 
 // Defaults are the values by which the programs' flags differ.
@@ -38,7 +40,7 @@ func Parse(cfg any, name, about string, d Defaults, args []string, stdout io.Wri
 		d.Listen = ":" + port
 	}
 	hostname, err := os.Hostname()
-	if err != nil {
+	if err != nil || hostname == "" {
 		hostname = name
 	}
 	done := false
@@ -63,13 +65,24 @@ func Parse(cfg any, name, about string, d Defaults, args []string, stdout io.Wri
 	return nil
 }
 
-// Validate refuses open mode on a public address, unless it is said to be meant.
+// Validate says what is wrong with the configuration.
 func (c Config) Validate() error {
-	if c.Open || IsLoopback(c.Listen) {
+	if c.Node == "" || strings.ContainsAny(c.Node, " \t\r\n") {
+		return fmt.Errorf("--node is %q: a name without spaces is needed", c.Node)
+	}
+	return c.Allow(c.Listen)
+}
+
+// Allow refuses open mode on a public address, unless it is said to be meant.
+func (c Config) Allow(address string) error {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return fmt.Errorf("%q is not HOST:PORT: %w", address, err)
+	}
+	if c.Open || IsLoopback(address) {
 		return nil
 	}
 	return fmt.Errorf("%q is a public address, and in open mode anyone who reaches it may emit to every id and register as any id; "+
-		"if that is meant, say --open or DOIT_OPEN=1, else listen on 127.0.0.1", c.Listen)
+		"if that is meant, say --open or DOIT_OPEN=1, else listen on 127.0.0.1", address)
 }
 
 // IsLoopback reports whether only this machine can reach a listener of the address.

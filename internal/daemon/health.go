@@ -55,8 +55,9 @@ func (h *Health) reasons() []string {
 
 // Mount puts /healthz and /readyz on a public router: yes or no, without reasons.
 func (h *Health) Mount(r gin.IRouter) {
-	r.GET("/healthz", gin.WrapF(alive))
-	r.GET("/readyz", func(c *gin.Context) {
+	asked := []string{http.MethodGet, http.MethodHead} // wget --spider and many a balancer ask by HEAD
+	r.Match(asked, "/healthz", gin.WrapF(alive))
+	r.Match(asked, "/readyz", func(c *gin.Context) {
 		if len(h.reasons()) > 0 {
 			c.String(http.StatusServiceUnavailable, "not ready\n")
 			return

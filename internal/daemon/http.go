@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,6 +24,7 @@ const (
 type Server struct {
 	listener net.Listener
 	server   *http.Server
+	serving  sync.WaitGroup
 }
 
 // Bind binds the address, so that an error is known before anything starts.
@@ -56,11 +58,11 @@ func (s *Server) Serve(h http.Handler, log *slog.Logger, fail func(error)) {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	go func() {
+	s.serving.Go(func() {
 		if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			fail(fmt.Errorf("serve %s: %w", s.Addr(), err))
 		}
-	}()
+	})
 }
 
 // StopAccepting takes no new connections; those that are there are served on.
@@ -77,6 +79,7 @@ func (s *Server) Shutdown() {
 	if s.server.Shutdown(ctx) != nil {
 		_ = s.server.Close()
 	}
+	s.serving.Wait()
 }
 
 // NewRouter returns a gin engine that logs nothing (its logger prints query

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,6 +13,14 @@ import (
 // BusConfig says where NATS is.
 type BusConfig struct {
 	NatsURL string `required:"" placeholder:"nats://HOST:4222" help:"Address of NATS, or several with commas between them."`
+}
+
+// Validate says what is wrong with the configuration.
+func (c BusConfig) Validate() error {
+	if strings.Trim(c.NatsURL, ", ") == "" {
+		return errors.New("--nats-url is empty") // nats.go would take it for 127.0.0.1:4222
+	}
+	return nil
 }
 
 // drainTime bounds the end of a NATS connection.

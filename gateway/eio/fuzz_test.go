@@ -1,0 +1,158 @@
+package eio
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// framings are the ways of writing a polling body.
+var framings = []struct {
+	eio         int
+	plain       bool
+	contentType string
+}{
+	{4, false, typeText},
+	{3, false, typeBinary},
+	{3, true, typeText},
+	{2, true, typeText},
+}
+
+// A body of a stranger yields packets of the protocol, in all no longer than
+// itself, or is refused.
+func FuzzDecodePayload(f *testing.F) {
+	for _, c := range oldClients(f) {
+		f.Add(byte(1), c.Sends.Binary)
+		f.Add(byte(2), c.Sends.Plain)
+	}
+	f.Add(byte(0), []byte("4hello\x1ebAQIDBA==\x1e3probe\x1e1"))
+	f.Add(byte(1), []byte("\x01\x05\xff\x04\x01\x02\x03\x04\x00\x06\xff2probe"))
+	f.Add(byte(1), []byte("\x00\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\xff4"))
+	f.Add(byte(2), []byte("10:b4AQIDBA==6:2probe3:4😀"))
+	f.Fuzz(func(t *testing.T, framing byte, body []byte) {
+		how := framings[int(framing)%len(framings)]
+		s := &Session{protocol: how.eio, plain: how.plain}
+		size, count := 0, 0
+		var again [][]byte
+		legal := s.decodePayload(bytes.Clone(body), how.contentType, func(p packet) {
+			if p.kind < packetOpen || p.kind > packetNoop || p.binary && p.kind != packetMessage {
+				t.Errorf("a packet of kind %d, binary %v", p.kind, p.binary)
+			}
+			if !p.binary && !utf8.Valid(p.data) {
+				t.Errorf("text %q", p.data)
+			}
+			size += len(p.data)
+			count++
+			again = append(again, append([]byte{p.kind}, p.data...))
+		})
+		if size+count > len(body) {
+			t.Errorf("%d packets of %d bytes out of %d bytes", count, size, len(body))
+		}
+		if legal && how.eio == 4 && !bytes.Contains(body, []byte("b")) {
+			if got := bytes.Join(again, []byte{separator}); !bytes.Equal(got, body) {
+				t.Errorf("%q became %q", body, got)
+			}
+		}
+	})
+}
+
+// What is written in any framing is read as what it was.
+func FuzzEncodePayload(f *testing.F) {
+	f.Add(byte(0), `2["a",{"b":"вася \" \\ 😀"}]`, "x")
+	f.Add(byte(1), "", strings.Repeat("y", 130))
+	f.Add(byte(2), `"é"`, `"\u00e9"`)
+	f.Fuzz(func(t *testing.T, framing byte, one, two string) {
+		if !utf8.ValidString(one) || !utf8.ValidString(two) || strings.ContainsRune(one+two, separator) {
+			return // neither is in JSON
+		}
+		how := framings[int(framing)%len(framings)]
+		s := &Session{protocol: how.eio, plain: how.plain, server: &Server{Config: DefaultConfig()}}
+		s.Send(Message([]byte(one)))
+		s.Send(Message([]byte(one), []byte(two)))
+		body, contentType := s.encodePayload(s.take())
+		if contentType != how.contentType {
+			t.Errorf("Content-Type %q", contentType)
+		}
+		var got []string
+		legal := (&Session{protocol: how.eio}).decodePayload(body, contentType, func(p packet) {
+			got = append(got, string(p.kind)+string(p.data))
+		})
+		if !legal || len(got) != 2 {
+			t.Fatalf("%q is read as %q", body, got)
+		}
+		for i, sent := range []string{one, one + two} {
+			if got[i][0] != packetMessage || !same(sent, got[i][1:], how.eio) {
+				t.Errorf("%q became %q", sent, got[i])
+			}
+		}
+	})
+}
+
+// same reports whether two texts mean the same: to clients before 3.0, as JSON.
+func same(sent, got string, eio int) bool {
+	if eio == 4 || sent == got {
+		return sent == got
+	}
+	for _, r := range got {
+		if r >= utf8.RuneSelf {
+			return false
+		}
+	}
+	var a, b any
+	if json.Unmarshal([]byte(sent), &a) != nil {
+		return true // no JSON, and never sent
+	}
+	return json.Unmarshal([]byte(got), &b) == nil && reflect.DeepEqual(a, b)
+}
+
+// However the network cuts the bytes of a websocket, they are the same
+// packets, and the same fault.
+func FuzzWebsocketFrames(f *testing.F) {
+	for _, frames := range [][]byte{
+		append(text("4hello"), masked(ws.OpPing, true, []byte("x"))...),
+		append(masked(ws.OpText, false, []byte("4a")), append(masked(ws.OpPing, true, nil), masked(ws.OpContinuation, true, []byte("b"))...)...),
+		append(masked(ws.OpBinary, true, []byte{4, 1}), masked(ws.OpClose, true, ws.NewCloseFrameBody(1000, "bye"))...),
+		text("4" + strings.Repeat("x", 130)),
+		{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4},
+		{0x81, 0xfe, 0xff, 0xff, 1, 2, 3, 4},
+		{0x81, 0x85},
+		text("4\xff"),
+	} {
+		f.Add(frames, []byte{1})
+		f.Add(frames, []byte{3, 1, 9})
+	}
+	f.Fuzz(func(t *testing.T, stream, cuts []byte) {
+		whole, wholeErr := readFrames(stream, nil)
+		if pieces, err := readFrames(stream, cuts); !errors.Is(err, wholeErr) || fmt.Sprint(pieces) != fmt.Sprint(whole) {
+			t.Errorf("%q, %v in pieces, %q, %v in one", pieces, err, whole, wholeErr)
+		}
+	})
+}
+
+// readFrames feeds a stream in pieces of the sizes given, again and again, and
+// returns what is heard.
+func readFrames(stream, sizes []byte) (heard []string, err error) {
+	c := &wsConn{maxPayload: 1000, state: ws.StateServerSide}
+	stream = bytes.Clone(stream)
+	for i := 0; len(stream) > 0 && err == nil; i++ {
+		n := len(stream)
+		if len(sizes) > 0 {
+			n = min(n, int(sizes[i%len(sizes)])+1)
+		}
+		err = c.feed(bytes.Clone(stream[:n]), func(p packet) {
+			heard = append(heard, fmt.Sprintf("%d %v %q", p.kind, p.binary, p.data))
+		})
+		stream = stream[n:]
+		if len(c.partial) > 1000+14 || len(c.message) > 1000 {
+			panic(fmt.Sprintf("%d and %d bytes are kept", len(c.partial), len(c.message)))
+		}
+	}
+	return heard, err
+}

@@ -1,0 +1,128 @@
+package eio
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// quick are the timings of the published protocol suite.
+func quick(c *Config) { c.PingInterval, c.PingTimeout = 300*time.Millisecond, 200*time.Millisecond }
+
+func TestHeartbeatOnPolling(t *testing.T) {
+	t.Parallel()
+	a := start(t, quick)
+	p := a.poll(4)
+	for range 3 {
+		p.wantGet("2")
+		p.wantPost("3")
+	}
+	p.wantGet("2")
+	wantAnswer(t, "the GET after a ping without pong", await(t, "it", p.wait()), http.StatusOK, "1")
+	a.wantClose(ReasonTimeout)
+	p.wantGone()
+}
+
+func TestHeartbeatOnWebsocket(t *testing.T) {
+	t.Parallel()
+	a := start(t, quick)
+	w := a.socket(4)
+	for range 3 {
+		w.want("2")
+		w.send("3")
+	}
+	w.want("2")
+	w.wantCode(1008)
+	a.wantClose(ReasonTimeout)
+}
+
+// A browser that never asks for its pings is closed as well.
+func TestHeartbeatWithoutGET(t *testing.T) {
+	t.Parallel()
+	a := start(t, quick)
+	p := a.poll(4)
+	a.wantClose(ReasonTimeout)
+	p.wantGone()
+}
+
+// A session answers heartbeats also when its last write is older than
+// WriteTimeout, and was one that had to wait for the network.
+func TestHeartbeatAfterBlockingWrite(t *testing.T) {
+	t.Parallel()
+	a := start(t, quick, func(c *Config) { c.WriteTimeout = 100 * time.Millisecond })
+	p := a.poll(4)
+	w := p.upgrade()
+	w.send("2probe") // the answer is a write that may block
+	w.want("3probe")
+	w.send("5")
+	for range 3 {
+		w.want("2")
+		w.send("3")
+	}
+}
+
+// With the default timings, to the millisecond.
+func TestHeartbeatTimings(t *testing.T) {
+	const interval, timeout = 25 * time.Second, 20 * time.Second
+	wantAt := func(t *testing.T, began time.Time, want time.Duration) {
+		t.Helper()
+		if got := time.Since(began); got != want {
+			t.Errorf("after %v, want %v", got, want)
+		}
+	}
+	t.Run("EIO 4", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			a := startPiped(t)
+			w, began := a.socket(4), time.Now()
+			w.wantLate("2")
+			wantAt(t, began, interval)
+			w.send("4a message is no pong")
+			w.want("4a message is no pong")
+			w.drain()
+			if reason := <-a.closed; reason != ReasonTimeout {
+				t.Error(reason)
+			}
+			wantAt(t, began, interval+timeout)
+		})
+	})
+	t.Run("EIO 4, pongs unasked", func(t *testing.T) { // trap K3
+		synctest.Test(t, func(t *testing.T) {
+			a := startPiped(t)
+			w, began := a.socket(4), time.Now()
+			w.send("3")
+			w.send("3")
+			w.wantLate("2")
+			wantAt(t, began, interval)
+			w.send("3")
+			w.send("3")
+			w.wantLate("2")
+			wantAt(t, began, 2*interval)
+			w.drain()
+			<-a.closed
+			wantAt(t, began, 2*interval+timeout)
+		})
+	})
+	for _, eio := range []int{2, 3} {
+		t.Run("EIO 2 and 3", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := startPiped(t)
+				w, began := a.socket(eio), time.Now()
+				clock := a.socket(4)
+				clock.wantLate("2")
+				w.send("2")
+				w.want("3")
+				w.send("2probe")
+				w.want("3probe")
+				wantAt(t, began, interval)
+				w.drain()
+				clock.drain()
+				if reason := <-a.closed; reason != ReasonTimeout { // the clock's
+					t.Error(reason)
+				}
+				<-a.closed
+				wantAt(t, began, interval+interval+timeout)
+			})
+		})
+	}
+}

@@ -1,0 +1,364 @@
+package eio
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// However many close a session at once, and in the middle of messages, OnClose
+// comes once and last, and no two calls overlap: the app checks that.
+func TestCloseFromEverywhere(t *testing.T) {
+	a := start(t)
+	a.onMessage = func(s *Session, data []byte, _ bool) {
+		if string(data) == "close" {
+			s.Close("in a turn")
+		}
+	}
+	for i := range 30 {
+		w, p := a.socket(4), a.poll(3+i%2, "b64=1")
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() { w.session.Close("a") })
+			all.Go(func() { p.session.Close("b") })
+		}
+		all.Go(func() {
+			for range 20 {
+				if _, err := w.conn.Write(text("4x")); err != nil {
+					return
+				}
+			}
+			_, _ = w.conn.Write(text("4close"))
+			_ = w.conn.Close()
+		})
+		all.Go(func() {
+			p.post(strings.Repeat("2:4x", 50) + "6:4close")
+			p.post(strings.Repeat("4x\x1e", 50) + "4close")
+		})
+		all.Go(func() { p.get() })
+		all.Wait()
+		<-a.closed
+		<-a.closed
+	}
+	if len(a.opened) != 0 || len(a.closed) != 0 {
+		t.Errorf("%d opened, %d closed too often", len(a.opened), len(a.closed))
+	}
+}
+
+// A close inside a turn is told after it; what follows is not heard.
+func TestCloseInATurn(t *testing.T) {
+	a := start(t)
+	told := false
+	a.onMessage = func(s *Session, data []byte, _ bool) {
+		s.Close("ours")
+		if told || string(data) != "first" {
+			t.Errorf("heard %q, told %v", data, told)
+		}
+	}
+	a.onClose = func(*Session, Reason) { told = true }
+	w := a.socket(4)
+	w.raw(append(text("4first"), text("4second")...))
+	w.wantCode(1000)
+	a.wantClose("ours")
+}
+
+// A session that is closed in OnOpen was open, and closes.
+func TestCloseInOnOpen(t *testing.T) {
+	a := start(t)
+	a.onOpen = func(s *Session) { s.Close("ours") }
+	if got := a.newPoller("EIO=4&transport=polling").get(); got.status != http.StatusBadRequest {
+		t.Errorf("%v", got)
+	}
+	a.wantClose("ours")
+	w, _ := a.connect("EIO=4", nil)
+	a.wantClose("ours")
+	if _, _, err := w.next(); err == nil {
+		w.wantEnd()
+	}
+}
+
+// A fault in a handler ends the session that met it, and no other.
+func TestPanicEndsOneSession(t *testing.T) {
+	a := start(t)
+	var where atomic.Pointer[string] // the handler that has a fault
+	fault := func(name string) {
+		if at := where.Load(); at != nil && *at == name {
+			panic("fault in " + name)
+		}
+	}
+	a.onOpen = func(*Session) { fault("OnOpen") }
+	a.onMessage = func(s *Session, data []byte, _ bool) {
+		if string(data) == "fault" {
+			fault("OnMessage")
+		}
+		s.write(Message(data))
+	}
+	a.onClose = func(*Session, Reason) { fault("OnClose") }
+	other, w, p := a.socket(4), a.socket(4), a.poll(4)
+
+	where.Store(new("OnMessage"))
+	w.send("4fault")
+	w.wantCode(1011)
+	a.wantClose(ReasonPanicking)
+	p.post("4fault")
+	a.wantClose(ReasonPanicking)
+	p.wantGone()
+
+	where.Store(new("OnOpen"))
+	if got := a.newPoller("EIO=4&transport=polling").get(); got.status != http.StatusBadRequest {
+		t.Errorf("%v", got)
+	}
+	a.wantClose(ReasonPanicking)
+	<-a.opened
+
+	where.Store(new("OnClose"))
+	p = a.poll(4)
+	p.wantPost("1")
+	a.wantClose(ReasonClient)
+	p.wantGone()
+	where.Store(nil)
+
+	other.send("4fault")
+	other.want("4fault")
+}
+
+// The last frame arrives before the end: on a websocket while others write, in
+// the poll that waits, and in the next one if none does.
+func TestFinish(t *testing.T) {
+	a := start(t)
+	last := Message([]byte("last"))
+	for range 300 {
+		w := a.socket(4)
+		before := later(func() bool { w.session.write(Message([]byte("before"))); return true })
+		w.session.Finish(last, "ours")
+		packet := ""
+		for packet != "4last" {
+			_, p := w.receive()
+			packet = string(p)
+		}
+		w.wantCode(1000)
+		a.wantClose("ours")
+		<-before
+	}
+	for _, waits := range []bool{true, false} {
+		p := a.poll(4)
+		var waiting <-chan answer
+		if waits {
+			waiting = p.wait()
+		}
+		p.session.Finish(last, "ours")
+		if p.session.Send(last) {
+			t.Error("something was taken after the last frame")
+		}
+		if waits {
+			wantAnswer(t, "the GET", await(t, "it", waiting), http.StatusOK, "4last")
+		} else {
+			p.wantGet("4last")
+		}
+		a.wantClose("ours")
+		p.wantGone()
+	}
+	large := Message([]byte(strings.Repeat("x", 8<<20))) // the kernel does not take it at once
+	w := a.socket(4)
+	w.session.write(large)
+	w.session.Finish(last, "ours")
+	w.want("4"+strings.Repeat("x", 8<<20), "4last")
+	w.wantCode(1000)
+}
+
+// Close ends every session, whatever it is doing, and takes no new one.
+func TestServerClose(t *testing.T) {
+	a := start(t)
+	socket, waiting, probing, probed, posting := a.socket(4), a.poll(4), a.poll(4), a.poll(3), a.poll(4)
+	get := waiting.wait()
+	probe, answered := probing.upgrade(), probed.upgrade()
+	answered.send("2probe")
+	answered.want("3probe")
+	body, half := io.Pipe()
+	post := later(func() answer { return posting.do(http.MethodPost, body) })
+	_, _ = half.Write([]byte("4"))
+
+	done := later(func() bool { a.shut(); return true })
+	wantAnswer(t, "the GET", await(t, "the GET", get), http.StatusOK, "1")
+	socket.wantCode(1001)
+	probe.wantCode(1001)
+	answered.wantCode(1001)
+	await(t, "Close", done)
+	for range 5 {
+		a.wantClose(ReasonServer)
+	}
+	_ = half.Close()
+	await(t, "the POST", post)
+	if got := a.newPoller("EIO=4&transport=polling").get(); got.status != http.StatusBadRequest {
+		t.Errorf("after Close: %v", got)
+	}
+	if w, _ := a.connect("EIO=4", nil); w != nil {
+		w.wantEnd()
+	}
+	if len(a.opened) != 0 || a.Sessions() != 0 {
+		t.Error("a session was opened after Close")
+	}
+}
+
+// A session that opens while the server closes is told of in order.
+func TestOpenAgainstServerClose(t *testing.T) {
+	for range 1000 {
+		var told []string // OnOpen and OnClose never overlap
+		srv := &Server{
+			Config:  DefaultConfig(),
+			OnOpen:  func(*Session) { told = append(told, "open") },
+			OnClose: func(*Session, Reason) { told = append(told, "close") },
+		}
+		opening := later(func() bool { return srv.open(srv.newSession(4)) })
+		for srv.Sessions() == 0 {
+			runtime.Gosched()
+		}
+		srv.Close()
+		<-opening
+		if got := fmt.Sprint(told); got != "[open close]" {
+			t.Fatal(got)
+		}
+	}
+}
+
+// A browser that does not read is closed as slow, and holds nothing then.
+func TestSlowReader(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"queue of messages": func(c *Config) { c.QueueLength = 10 },
+		"queue of bytes":    func(c *Config) { c.QueueBytes = 1 << 20 },
+		"network":           func(c *Config) { c.WriteTimeout = 50 * time.Millisecond; c.QueueBytes = 1 << 30 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := start(t, change)
+			w := a.socket(4)
+			stop := make(chan struct{})
+			pongs := later(func() error { // as blind signs of life, trap M2
+				for {
+					select {
+					case <-stop:
+						return nil
+					default:
+					}
+					if _, err := w.conn.Write(text("3")); err != nil {
+						return err
+					}
+				}
+			})
+			message := Message([]byte(strings.Repeat("x", 100<<10)))
+			sent := 0
+			for w.session.Send(message) {
+				w.session.Flush()
+				sent++
+				if sent > 1000 { // 100 MB
+					break
+				}
+			}
+			w.session.Flush()
+			a.wantClose(ReasonSlow)
+			close(stop)
+			_ = w.conn.Close()
+			await(t, "the pongs to end", pongs)
+			if w.session.queue != nil || w.session.queued != 0 {
+				t.Errorf("%d frames are kept", len(w.session.queue))
+			}
+		})
+	}
+}
+
+// A browser on polling that does not ask is no different.
+func TestSlowPoller(t *testing.T) {
+	a := start(t, func(c *Config) { c.QueueLength = 10 })
+	p := a.poll(4)
+	for i := range 10 {
+		if !p.session.Send(Message([]byte("x"))) {
+			t.Fatalf("message %d was not taken", i)
+		}
+	}
+	if p.session.Send(Message([]byte("x"))) {
+		t.Error("one message too many was taken")
+	}
+	p.session.Flush()
+	a.wantClose(ReasonSlow)
+	p.wantGone()
+}
+
+// One message is taken whatever its size: MaxPayload of the bus bounds it.
+func TestLargeMessage(t *testing.T) {
+	a := start(t, func(c *Config) { c.QueueBytes = 1000 })
+	w, p := a.socket(4), a.poll(4)
+	large := strings.Repeat("x", 8<<20)
+	w.session.write(Message([]byte(large)))
+	w.want("4" + large)
+	p.session.write(Message([]byte(large)))
+	p.wantGet("4" + large)
+}
+
+// A slow browser that reads on gets everything, in order, and is heard meanwhile.
+func TestSlowButReading(t *testing.T) {
+	a := start(t)
+	w := a.socket(4)
+	pad := strings.Repeat("x", 32<<10)
+	const count = 300 // 10 MB: more than the kernel takes at once
+	taken := make(chan struct{}, 40)
+	sender := later(func() bool {
+		for i := range count {
+			taken <- struct{}{}
+			w.session.write(Message(fmt.Appendf(nil, "%d %s", i, pad)))
+		}
+		return true
+	})
+	until(t, "the kernel to refuse more", func() bool {
+		w.session.mu.Lock()
+		defer w.session.mu.Unlock()
+		return w.session.writing || len(taken) == cap(taken)
+	})
+	for i := range count {
+		w.want(fmt.Sprintf("4%d %s", i, pad))
+		<-taken
+	}
+	await(t, "the sender", sender)
+	w.send("4fence")
+	w.want("4fence")
+}
+
+// Every message goes to the kernel, or to the poll that waits, once, whoever flushes.
+func TestFlushFromEverywhere(t *testing.T) {
+	a := start(t)
+	w := a.socket(4)
+	const senders, each = 8, 200
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() {
+			for range each {
+				w.session.write(Message([]byte("x")))
+			}
+		})
+	}
+	for range senders * each {
+		w.want("4x")
+	}
+	all.Wait()
+	w.send("4fence")
+	w.want("4fence")
+}
+
+// A websocket without a descriptor, as under TLS, does the same.
+func TestWithoutDescriptor(t *testing.T) {
+	a := startPiped(t)
+	w := a.socket(4)
+	for i := range 100 {
+		w.send(fmt.Sprintf("4%d", i))
+		w.want(fmt.Sprintf("4%d", i))
+	}
+	w.idle() // a close in the middle of a write has no place for its frame
+	w.send("abc")
+	w.wantCode(1002)
+	a.wantClose(ReasonProtocol)
+}

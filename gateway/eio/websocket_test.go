@@ -1,0 +1,234 @@
+package eio
+
+import (
+	"bytes"
+	"encoding/binary"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gobwas/ws"
+)
+
+func TestWebsocketMessages(t *testing.T) {
+	w := start(t).socket(4)
+	long, longer := strings.Repeat("y", 1<<10), strings.Repeat("z", 1<<17) // all three forms of a length
+	for _, packet := range []string{"4", "4hello", "4приве́т €😀", "4" + long, "4" + longer} {
+		w.send(packet)
+		w.want(packet)
+	}
+}
+
+func TestWebsocketBinary(t *testing.T) {
+	a := start(t)
+	a.onMessage = func(s *Session, data []byte, binary bool) {
+		if !binary || !bytes.Equal(data, []byte{4, 0xff, 0}) {
+			t.Errorf("%x %v", data, binary)
+		}
+		s.write(Message([]byte("seen")))
+	}
+	w := a.socket(4)
+	w.raw(masked(ws.OpBinary, true, []byte{4, 0xff, 0}))
+	w.want("4seen")
+}
+
+func TestWebsocketClosedByBrowser(t *testing.T) {
+	for name, c := range map[string]struct {
+		sent []byte
+		code ws.StatusCode
+		why  Reason
+	}{
+		"packet":             {text("1"), ws.StatusNormalClosure, ReasonClient},
+		"frame":              {masked(ws.OpClose, true, ws.NewCloseFrameBody(1000, "bye")), ws.StatusNormalClosure, ReasonClient},
+		"frame, going away":  {masked(ws.OpClose, true, ws.NewCloseFrameBody(1001, "")), ws.StatusNormalClosure, ReasonClient},
+		"frame without code": {masked(ws.OpClose, true, nil), ws.StatusNormalClosure, ReasonClient},
+		"half a code":        {masked(ws.OpClose, true, []byte{3}), ws.StatusProtocolError, ReasonProtocol},
+		"code 1005":          {masked(ws.OpClose, true, ws.NewCloseFrameBody(1005, "")), ws.StatusProtocolError, ReasonProtocol},
+		"code 99":            {masked(ws.OpClose, true, ws.NewCloseFrameBody(99, "")), ws.StatusProtocolError, ReasonProtocol},
+		"reason not UTF-8":   {masked(ws.OpClose, true, ws.NewCloseFrameBody(1000, "\xff")), ws.StatusProtocolError, ReasonProtocol},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := start(t)
+			w := a.socket(4)
+			w.raw(c.sent)
+			w.wantCode(c.code)
+			a.wantClose(c.why)
+		})
+	}
+}
+
+func TestWebsocketBroken(t *testing.T) {
+	a := start(t)
+	w := a.socket(4)
+	_ = w.conn.Close()
+	a.wantClose(ReasonClient)
+}
+
+// What the protocols forbid ends the session with the code that says so, and
+// nothing that follows in the same bytes is heard.
+func TestWebsocketFaults(t *testing.T) {
+	frame := func(first byte, payload string) []byte {
+		b := masked(ws.OpText, true, []byte(payload))
+		b[0] = first
+		return b
+	}
+	join := func(frames ...[]byte) []byte { return bytes.Join(frames, nil) }
+	sized := func(size uint64) []byte {
+		return binary.BigEndian.AppendUint64([]byte{0x81, 0xff}, size)
+	}
+	const max = 1000
+	for name, c := range map[string]struct {
+		sent []byte
+		code ws.StatusCode
+		why  Reason
+	}{
+		"no packet":                 {text("abc"), 1002, ReasonProtocol},
+		"empty":                     {text(""), 1002, ReasonProtocol},
+		"ping of an EIO 4 browser":  {text("2"), 1002, ReasonProtocol},
+		"unmasked":                  {ws.MustCompileFrame(ws.NewTextFrame([]byte("4x"))), 1002, ReasonProtocol},
+		"RSV1":                      {frame(0xc1, "4x"), 1002, ReasonProtocol},
+		"RSV3":                      {frame(0x91, "4x"), 1002, ReasonProtocol},
+		"reserved opcode":           {frame(0x83, "4x"), 1002, ReasonProtocol},
+		"reserved control opcode":   {frame(0x8b, "4x"), 1002, ReasonProtocol},
+		"fragmented ping":           {frame(0x09, "x"), 1002, ReasonProtocol},
+		"fragmented close":          {frame(0x08, ""), 1002, ReasonProtocol},
+		"long ping":                 {frame(0x89, strings.Repeat("x", 126)), 1002, ReasonProtocol},
+		"continuation of nothing":   {frame(0x80, "4x"), 1002, ReasonProtocol},
+		"message between fragments": {join(frame(0x01, "4"), frame(0x81, "4x")), 1002, ReasonProtocol},
+		"length with its MSB set":   {sized(1<<63 | 2), 1002, ReasonProtocol},
+		"largest length":            {append(sized(1<<63-1), 0, 0, 0, 0), 1009, ReasonTooLarge},
+		"too large":                 {append(sized(max+1), 0, 0, 0, 0), 1009, ReasonTooLarge},
+		"too large in fragments":    {join(frame(0x01, "4"), frame(0x00, strings.Repeat("x", max-1)), frame(0x80, "x")), 1009, ReasonTooLarge},
+		"not UTF-8":                 {text("4\xff"), 1007, ReasonUTF8},
+		"UTF-8 cut off":             {join(frame(0x01, "4\xd0"), frame(0x80, "")), 1007, ReasonUTF8},
+		"a surrogate":               {text("4\xed\xa0\x80"), 1007, ReasonUTF8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := start(t, func(c *Config) { c.MaxPayload = max })
+			a.onMessage = func(_ *Session, data []byte, _ bool) { t.Errorf("heard %q", data) }
+			w := a.socket(4)
+			w.raw(append(c.sent, text("4after")...))
+			w.wantCode(c.code)
+			a.wantClose(c.why)
+		})
+	}
+}
+
+// After a fault the browser may still send; none of it is kept (the connection
+// has a second to end).
+func TestWebsocketFloodAfterFault(t *testing.T) {
+	c := &wsConn{maxPayload: 1 << 20, state: ws.StateServerSide}
+	here := &flood{first: append(text("4half")[:3], 0xff), left: 64 << 20}
+	c.conn = here
+	before := allocated()
+	_ = c.run(text("4half")[:3], func(packet) {}, func(error) {})
+	if grown := allocated() - before; grown > uint64(here.read) {
+		t.Errorf("%d bytes allocated for %d that nobody reads", grown, here.read)
+	}
+}
+
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
+func TestWebsocketPing(t *testing.T) {
+	w := start(t).socket(4)
+	wantPong := func(payload string) {
+		t.Helper()
+		if op, got := w.receive(); op != ws.OpPong || string(got) != payload {
+			t.Errorf("got %v %q", op, got)
+		}
+	}
+	w.raw(masked(ws.OpPing, true, nil))
+	wantPong("")
+	longest := "\xff" + strings.Repeat("x", 124)
+	w.raw(masked(ws.OpPing, true, []byte(longest)))
+	wantPong(longest)
+	w.raw(masked(ws.OpPong, true, []byte("unasked")))
+	// Between fragments, and then the rest of the message.
+	w.raw(masked(ws.OpText, false, []byte("4при\xd0")))
+	w.raw(masked(ws.OpPing, true, []byte("between")))
+	w.raw(masked(ws.OpContinuation, false, nil))
+	w.raw(masked(ws.OpContinuation, true, []byte("\xb2ет")))
+	wantPong("between")
+	w.want("4привет")
+}
+
+// Fragments and single bytes make the same messages.
+func TestWebsocketByteByByte(t *testing.T) {
+	w := start(t).socket(4)
+	all := bytes.Join([][]byte{
+		text("4one"), masked(ws.OpText, false, []byte("4t")), masked(ws.OpContinuation, false, []byte("w")),
+		masked(ws.OpContinuation, true, []byte("o")), text("4" + strings.Repeat("x", 200)), text("4last"),
+	}, nil)
+	for _, b := range all {
+		w.raw([]byte{b})
+	}
+	w.want("4one", "4two", "4"+strings.Repeat("x", 200), "4last")
+}
+
+// A large message in small pieces is not copied again for every piece.
+func TestWebsocketSmallPiecesAreLinear(t *testing.T) {
+	const size = 1 << 20
+	for name, sent := range map[string][]byte{
+		"one frame": masked(ws.OpText, true, bytes.Repeat([]byte("4"), size)),
+		"fragments": append(append(masked(ws.OpText, false, []byte("4")),
+			bytes.Repeat(masked(ws.OpContinuation, false, bytes.Repeat([]byte("x"), 16)), size/16-1)...), masked(ws.OpContinuation, true, nil)...),
+	} {
+		c := &wsConn{maxPayload: size, state: ws.StateServerSide}
+		heard := 0
+		before := allocated()
+		for piece := range slicesOf(sent, 13) {
+			if err := c.feed(piece, func(p packet) { heard += len(p.data) }); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		if grown := allocated() - before; grown > 64*size {
+			t.Errorf("%s: %d bytes allocated for one of %d", name, grown, size)
+		}
+		if heard < size-32 || c.partial != nil || c.message != nil {
+			t.Errorf("%s: heard %d, %d and %d are kept", name, heard, len(c.partial), len(c.message))
+		}
+	}
+}
+
+func slicesOf(b []byte, size int) func(func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		for len(b) > 0 {
+			n := min(size, len(b))
+			if !yield(bytes.Clone(b[:n])) {
+				return
+			}
+			b = b[n:]
+		}
+	}
+}
+
+// A websocket that is silent holds no read buffer.
+func TestWebsocketIdleHoldsNoBuffer(t *testing.T) {
+	var held atomic.Int32
+	made := readBuffers.New
+	defer func() { readBuffers.New = made }()
+	readBuffers.New = func() any {
+		b := new([4096]byte)
+		held.Add(1)
+		runtime.AddCleanup(b, func(int) { held.Add(-1) }, 0)
+		return b
+	}
+	a := start(t)
+	for range 20 {
+		w := a.socket(4)
+		w.send("4x")
+		w.want("4x")
+	}
+	until(t, "the buffers to be free", func() bool {
+		runtime.GC()
+		return held.Load() == 0
+	})
+	if a.Sessions() != 20 {
+		t.Error("the sockets are gone")
+	}
+}

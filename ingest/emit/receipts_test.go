@@ -1,0 +1,345 @@
+package emit
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/wire"
+)
+
+// newIngest returns an ingest on a connection as the programs have it.
+func newIngest(t testing.TB, url string) *Ingest {
+	nc, err := nats.Connect(url, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
+		nats.ReconnectWait(5*time.Millisecond), nats.ReconnectJitter(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	in, err := New(Config{MaxBody: 4096}, nc, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(in.Close)
+	return in
+}
+
+// What an emit to several receivers says, by what becomes of each.
+func TestOutcomes(t *testing.T) {
+	b := newBench(t)
+	quick, patient := newIngest(t, b.server.ClientURL()), newIngest(t, b.server.ClientURL())
+	patient.receipts.bound = natstest.Patience
+	b.holds("held", 2)
+	b.holds("zero", 0)
+	b.holds("silent", -1)
+	for _, c := range []struct {
+		ids     string
+		reached bool
+		err     error
+		waits   bool
+	}{
+		{"", false, nil, false},
+		{"nobody", false, nil, false},
+		{"nobody nobody other", false, nil, false},
+		{"nobody held", true, nil, false},
+		{"silent held zero", true, nil, false},
+		{"held held", true, nil, false},
+		{"zero nobody", false, nil, true},
+		{"nobody silent", false, errUnconfirmed, true},
+		{"zero silent", false, errUnconfirmed, true},
+	} {
+		t.Run(c.ids, func(t *testing.T) {
+			t.Parallel()
+			in := patient // what is known is known before the bound
+			if c.waits {
+				in = quick
+			}
+			began := time.Now()
+			reached, err := in.emit(strings.Fields(c.ids), "e", []byte("1"))
+			if reached != c.reached || !errors.Is(err, c.err) {
+				t.Errorf("%v, %v; want %v, %v", reached, err, c.reached, c.err)
+			}
+			if took := time.Since(began); c.waits && took < bound || took >= natstest.Patience {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
+
+// Whoever answers an inbox may write what he likes: nothing of it is a
+// receipt for another request or another receiver, and nothing ends the process.
+func TestForgedReceipts(t *testing.T) {
+	b := newBench(t)
+	in := newIngest(t, b.server.ClientURL())
+	b.subscribe("user.42", func(m *nats.Msg) {
+		number, _, _ := strings.Cut(strings.TrimPrefix(m.Reply, in.receipts.prefix), ".")
+		for _, tail := range []string{number + ".-1", number + ".1", number + ".x", number + ".0.0", number + ".99999999999999999999", number, "0.0", "-1.0", "zzzzzzzzzzzzzzzz.0", "x y.0"} {
+			_ = b.gw.Publish(in.receipts.prefix+tail, []byte("1 forged"))
+		}
+		for _, answer := range []string{"", "1", "-1 gw", "+1", "1e3 gw", " 1 gw", "99999999999999999999 gw", "OK"} {
+			_ = m.Respond([]byte(answer))
+		}
+		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"404"}}})
+	})
+	if reached, err := in.emit([]string{"42"}, "e", []byte("1")); reached || !errors.Is(err, errUnconfirmed) {
+		t.Errorf("%v, %v", reached, err)
+	}
+}
+
+// A receipt that is late for its emit answers no later one.
+func TestLateReceipts(t *testing.T) {
+	b := newBench(t)
+	in := newIngest(t, b.server.ClientURL())
+	replies := make(chan string, 2)
+	b.subscribe("user.42", func(m *nats.Msg) { replies <- m.Reply })
+	if _, err := in.emit([]string{"42"}, "e", []byte("1")); !errors.Is(err, errUnconfirmed) {
+		t.Fatal(err)
+	}
+	late := <-replies
+	outcome := make(chan error, 1)
+	go func() {
+		reached, err := in.emit([]string{"42"}, "e", []byte("2"))
+		if reached {
+			err = errors.New("reached")
+		}
+		outcome <- err
+	}()
+	if now := <-replies; now == late {
+		t.Error("two emits have one inbox")
+	}
+	if err := b.gw.Publish(late, []byte("1 gw")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-outcome; !errors.Is(err, errUnconfirmed) {
+		t.Errorf("the second emit: %v", err)
+	}
+	if len(in.receipts.waiting) != 0 {
+		t.Errorf("%d requests are remembered", len(in.receipts.waiting))
+	}
+}
+
+// 2,000 emits at once, each with its own truth.
+func TestEachItsOwnTruth(t *testing.T) {
+	const emits = 2000
+	b := newBench(t)
+	in := newIngest(t, b.server.ClientURL())
+	in.receipts.bound = 3 * time.Second // zeros wait for it; on a busy machine receipts may take long
+	b.subscribe("user.*", func(m *nats.Msg) {
+		n, _ := strconv.Atoi(strings.TrimPrefix(m.Subject, "user."))
+		if n%3 != 0 { // the others answer with zero
+			n = 0
+		}
+		_ = m.Respond(wire.Receipt{Sockets: n, Node: "gw"}.Append(nil))
+	})
+	var all sync.WaitGroup
+	for n := 1; n <= emits; n++ {
+		all.Go(func() {
+			reached, err := in.emit([]string{strconv.Itoa(n)}, "e", []byte("1"))
+			if err != nil || reached != (n%3 == 0) {
+				t.Errorf("emit %d: %v, %v", n, reached, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// An ingest that starts before the bus, or outlives it, refuses meanwhile and
+// works by itself when the bus is back.
+func TestTheBusComesBack(t *testing.T) {
+	first := natstest.Start(t)
+	natstest.Stop(first)
+	in := newIngest(t, first.ClientURL())
+	refused := func() {
+		t.Helper()
+		began := time.Now()
+		if reached, err := in.emit([]string{"42"}, "e", []byte("1")); reached || status(err) != http.StatusServiceUnavailable {
+			t.Fatalf("%v, %v", reached, err)
+		}
+		if time.Since(began) >= bound {
+			t.Error("not refused at once: it waits to be sent later")
+		}
+		if _, err := in.stat(); err == nil {
+			t.Error("stat without a bus")
+		}
+	}
+	refused()
+	for range 2 {
+		s := natstest.Restart(t, first)
+		natstest.Await(t, "connection", in.nc.IsConnected)
+		gw := natstest.Connect(t, s)
+		if _, err := gw.Subscribe("user.42", func(m *nats.Msg) { _ = m.Respond([]byte("1 gw")) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := gw.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if reached, err := in.emit([]string{"42"}, "e", []byte("1")); !reached || err != nil {
+			t.Errorf("%v, %v", reached, err)
+		}
+		gw.Close()
+		natstest.Stop(s)
+		natstest.Await(t, "disconnect", func() bool { return !in.nc.IsConnected() })
+		refused()
+	}
+}
+
+// The bus goes, or the ingest closes, while an emit waits: it is not confirmed.
+func TestTheEndWhileAnEmitWaits(t *testing.T) {
+	for name, end := range map[string]func(*bench, *Ingest){
+		"bus":    func(b *bench, _ *Ingest) { natstest.Stop(b.server) },
+		"ingest": func(_ *bench, in *Ingest) { in.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			in := newIngest(t, b.server.ClientURL())
+			b.holds("42", -1)
+			outcome := make(chan error, 1)
+			go func() {
+				_, err := in.emit([]string{"42"}, "e", []byte("1"))
+				outcome <- err
+			}()
+			<-b.heard
+			end(b, in)
+			if err := <-outcome; status(err) != http.StatusServiceUnavailable {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// Also a method that nobody knows is answered with one of the two words.
+func TestEveryMethod(t *testing.T) {
+	b := newBench(t)
+	b.holds("u", 1)
+	for _, method := range []string{"PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "QUERY", "post", "X"} {
+		for _, path := range []string{"/emit", "/emit/"} {
+			r, err := http.NewRequest(method, b.http.URL+path+"?id=u&message=e", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status, answer := b.send(r); status != 405 || answer != "ERROR" {
+				t.Errorf("%s %s: %d %q", method, path, status, answer)
+			}
+		}
+	}
+	if status, answer := b.do("GET", "/emit?id=u&message=e", ""); status != 200 || answer != "OK" {
+		t.Errorf("GET: %d %s", status, answer)
+	}
+	if m := <-b.heard; string(m.Data) != `["e",{}]` || len(b.heard) > 0 {
+		t.Errorf("heard %s and %d more", m.Data, len(b.heard))
+	}
+}
+
+// A client that announces too large a body and asks first, as curl does, is
+// told at once: it need not send it.
+func TestTooLargeIsSaidBeforeTheBody(t *testing.T) {
+	b := newBench(t)
+	answer := raw(t, b, "POST /emit HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 4097\r\nExpect: 100-continue\r\n\r\n")
+	if status, body := answer.StatusCode, text(t, answer); status != 413 || body != "ERROR" {
+		t.Errorf("%d %q", status, body)
+	}
+}
+
+func TestBrokenBodies(t *testing.T) {
+	b := newBench(t)
+	head := "POST /emit HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+	for name, rest := range map[string]string{
+		"chunk size":    "Transfer-Encoding: chunked\r\n\r\nzz\r\nid=u\r\n",
+		"negative size": "Transfer-Encoding: chunked\r\n\r\n-1\r\nid=u\r\n",
+	} {
+		answer := raw(t, b, head+rest)
+		if status, body := answer.StatusCode, text(t, answer); status != 400 || body != "ERROR" {
+			t.Errorf("%s: %d %q", name, status, body)
+		}
+	}
+}
+
+// raw sends bytes and returns the first answer.
+func raw(t *testing.T, b *bench, request string) *http.Response {
+	t.Helper()
+	conn, err := net.Dial("tcp", b.http.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(natstest.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = answer.Body.Close() })
+	return answer
+}
+
+func text(t *testing.T, answer *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// The bound on the time of a body needs a writer that lets it through.
+func TestReadDeadlineReachesTheConnection(t *testing.T) {
+	outcome := make(chan error, 1)
+	r := gin.New()
+	r.POST("/", func(c *gin.Context) {
+		outcome <- http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
+	})
+	s := httptest.NewServer(r)
+	defer s.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	answer, err := http.Post(s.URL, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if err := <-outcome; err != nil {
+		t.Error(err)
+	}
+}
+
+// A browser's id list that is no list, and other shapes, name as qs says;
+// percent-escapes that are not UTF-8 are no JSON, so nothing of an old code
+// page reaches a socket raw.
+func TestOldCodePage(t *testing.T) {
+	b := newBench(t)
+	b.holds("u", 1)
+	for body, want := range map[string]string{
+		"id=u&message=e&data=%22%CF%F0%22": "400 ERROR",
+		"id=u&message=e&data=\"\xcf\xf0\"": "200 OK", // Node reads such bytes as U+FFFD
+		"id=u&message=\xcf&data=1":         "200 OK",
+	} {
+		status, answer := b.do("POST", "/emit", body)
+		if got := fmt.Sprint(status, " ", answer); got != want {
+			t.Errorf("%q: %s, want %s", body, got, want)
+		}
+	}
+	for len(b.heard) > 0 {
+		if m := <-b.heard; wire.Check(m.Data) != nil {
+			t.Errorf("%q was sent", m.Data)
+		}
+	}
+}

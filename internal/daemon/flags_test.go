@@ -1,0 +1,76 @@
+package daemon
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestBadValuesAreUsage(t *testing.T) {
+	type busConfig struct {
+		Config    `embed:""`
+		BusConfig `embed:""`
+	}
+	for _, args := range [][]string{
+		{"--listen", "1337"}, {"--listen", ""}, {"--listen", "127.0.0.1"},
+		{"--node", ""}, {"--node", "a b"}, {"--node", "a\nb"},
+		{"--log-level", "loud"}, {"--open=maybe"}, {"extra"},
+		{"--nats-url", ""}, {"--nats-url", " , "},
+	} {
+		var cfg busConfig
+		args = append([]string{"--nats-url", "nats://127.0.0.1:1"}, args...)
+		err := Parse(&cfg, "test", "", Defaults{Listen: "127.0.0.1:1", AdminListen: "127.0.0.1:2"}, args, &bytes.Buffer{})
+		if !errors.Is(err, ErrUsage) || strings.Contains(err.Error(), "DOIT_OPEN") {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+// A file of variables often names the image's tag DOIT_VERSION: that is not a
+// wish to see the version and end.
+func TestVersionHasNoVariable(t *testing.T) {
+	for _, value := range []string{"1.2.3", "1", "true"} {
+		t.Setenv("DOIT_VERSION", value)
+		if _, err := parse(t); err != nil {
+			t.Errorf("DOIT_VERSION=%s: %v", value, err)
+		}
+	}
+	var out bytes.Buffer
+	err := Parse(&Config{}, "test", "", Defaults{}, []string{"--version"}, &out)
+	if !errors.Is(err, ErrDone) || out.String() != Version()+"\n" {
+		t.Errorf("--version: %q, %v", &out, err)
+	}
+}
+
+// --help and --version answer, whatever else is missing or wrong.
+func TestHelpAlwaysHelps(t *testing.T) {
+	t.Setenv("PORT", "80")
+	for _, flag := range []string{"--help", "-h", "--version"} {
+		var cfg struct {
+			Config    `embed:""`
+			BusConfig `embed:""`
+		}
+		var out bytes.Buffer
+		if err := Parse(&cfg, "test", "", Defaults{}, []string{flag}, &out); !errors.Is(err, ErrDone) || out.Len() == 0 {
+			t.Errorf("%s: %q, %v", flag, &out, err)
+		}
+	}
+}
+
+// Of PORT, DOIT_LISTEN and --listen the later wins.
+func TestPort(t *testing.T) {
+	t.Setenv("PORT", "8080")
+	t.Setenv("DOIT_OPEN", "true")
+	if cfg, err := parse(t); err != nil || cfg.Listen != ":8080" {
+		t.Errorf("PORT: %q, %v", cfg.Listen, err)
+	}
+	t.Setenv("DOIT_OPEN", "0")
+	t.Setenv("DOIT_LISTEN", "127.0.0.1:81")
+	if cfg, err := parse(t); err != nil || cfg.Listen != "127.0.0.1:81" {
+		t.Errorf("DOIT_LISTEN: %q, %v", cfg.Listen, err)
+	}
+	if cfg, err := parse(t, "--listen", "127.0.0.1:82"); err != nil || cfg.Listen != "127.0.0.1:82" {
+		t.Errorf("--listen: %q, %v", cfg.Listen, err)
+	}
+}
