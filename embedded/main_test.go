@@ -40,11 +40,16 @@ func (o *output) String() string {
 // serve runs the program until the test ends.
 func serve(t *testing.T, args ...string) (stdout *output) {
 	t.Helper()
+	return serveOn(t, "127.0.0.1:0", args...)
+}
+
+func serveOn(t *testing.T, admin string, args ...string) (stdout *output) {
+	t.Helper()
 	stdout, stderr := &output{}, &output{}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, append(args, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"), stdout, stderr)
+		ended <- run(ctx, append(args, "--listen", "127.0.0.1:0", "--admin-listen", admin), stdout, stderr)
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -215,4 +215,3 @@ func TestAdminPortInUse(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-

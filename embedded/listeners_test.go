@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ramainen/doit-socket/internal/daemon"
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/siotest"
+)
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// What is served where, with one listener for pages and emits and with two.
+func TestListeners(t *testing.T) {
+	for _, split := range []bool{false, true} {
+		admin := freeAddress(t)
+		args := []string{"--node", "secret-node"}
+		if split {
+			args = append(args, "--emit-listen", "127.0.0.1:0")
+		}
+		out := serveOn(t, admin, args...)
+		public, emits := urlIn(t, out, "listens on "), urlIn(t, out, `file_get_contents\('`)
+		private := "http://" + admin
+
+		type expected struct {
+			url    string
+			status int
+		}
+		table := []expected{
+			{public + "/", 200}, {public + "/favicon.ico", 200}, {public + "/healthz", 200}, {public + "/readyz", 200},
+			{public + "/socket.io/?EIO=4&transport=polling", 200},
+			{emits + "/emit?id=1&message=e", 200}, {emits + "/stat/all", 200}, {emits + "/readyz", 200},
+			{private + "/", 200}, {private + "/metrics", 200}, {private + "/healthz", 200}, {private + "/readyz", 200}, {private + "/debug/pprof/", 200},
+			{private + "/emit?id=1&message=e", 404}, {private + "/stat/all", 404},
+		}
+		for _, base := range []string{public, emits} {
+			for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/v1/", "/nothing"} {
+				table = append(table, expected{base + path, 404})
+			}
+		}
+		if split {
+			table = append(table, expected{public + "/emit?id=1&message=e", 404}, expected{public + "/emit/", 404}, expected{public + "/stat/all", 404}, expected{emits + "/", 404})
+		}
+		for _, c := range table {
+			status, body := get(t, c.url)
+			if status != c.status {
+				t.Errorf("split %v: %s: %d, want %d", split, c.url, status, c.status)
+			}
+			if !strings.HasPrefix(c.url, private) && strings.Contains(body, "secret-node") {
+				t.Errorf("split %v: %s tells the node's name", split, c.url)
+			}
+		}
+		metrics := func() string { _, body := get(t, private+"/metrics"); return body }()
+		for _, name := range []string{"doit_ingest_emits_total", "doit_gateway_delivered_total", "doit_gateway_dropped_total", "doit_gateway_sockets", "doit_gateway_users", "go_goroutines"} {
+			if !strings.Contains(metrics, name) {
+				t.Errorf("no metric %s", name)
+			}
+		}
+	}
+}
+
+// freeAddress returns an address that nobody listens on, for a listener that the program does not tell of.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	s, err := daemon.Bind("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown()
+	return s.Addr()
+}
+
+// A port in use is said by its address, and leaves nothing running (TestMain).
+func TestPortInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	address := taken.Addr().String()
+	for _, flag := range []string{"--listen", "--admin-listen", "--emit-listen"} {
+		var out bytes.Buffer
+		args := []string{"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", flag, address}
+		err := run(context.Background(), args, &out, io.Discard)
+		if err == nil || errors.Is(err, daemon.ErrUsage) || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("%s: %v", flag, err)
+		}
+		if strings.Contains(out.String(), "listens on") {
+			t.Errorf("%s: it says that it listens", flag)
+		}
+	}
+}
+
+// startTime bounds the start: some 50 ms on an idle machine.
+const startTime = 3 * time.Second
+
+// The program ends soon, however many sockets of either kind are open, and
+// tells them; and its ports are free again.
+func TestEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	address := freeAddress(t)
+	out, ended := &output{}, make(chan error, 1)
+	began := time.Now()
+	go func() {
+		ended <- run(ctx, []string{"--listen", address, "--admin-listen", "127.0.0.1:0"}, out, io.Discard)
+	}()
+	natstest.Await(t, "start", func() bool { return strings.Contains(out.String(), "try it") })
+	if took := time.Since(began); took > startTime {
+		t.Errorf("took %v to start", took)
+	}
+	var pages []*siotest.Client
+	for i := range 20 {
+		page := siotest.Dial(t, "http://"+address, siotest.Options{Polling: i%2 == 0, EIO: 3 + i/2%2})
+		page.Register("42")
+		pages = append(pages, page)
+	}
+
+	cancel()
+	began = time.Now()
+	for _, page := range pages {
+		_ = page.AwaitClose()
+	}
+	http.DefaultClient.CloseIdleConnections()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(2 * siotest.Patience):
+		t.Fatal("it does not end")
+	}
+	if took := time.Since(began); took > siotest.Patience {
+		t.Errorf("took %v to end", took)
+	}
+	again, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = again.Close()
+}
