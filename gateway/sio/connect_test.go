@@ -66,7 +66,7 @@ func TestConnectUnknownNamespace(t *testing.T) {
 }
 
 func TestConnectTimeout(t *testing.T) {
-	b := start(t, func(c *Config) { c.ConnectTimeout = 50 * time.Millisecond })
+	b := start(t, func(c *Config) { c.ConnectTimeout = 500 * time.Millisecond })
 	silent, refused, polling := b.open(4), b.open(4), b.open(4, true)
 	refused.send("40/random,")
 	refused.want(`44/random,{"message":"Invalid namespace"}`)
