@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -405,6 +404,7 @@ func (a *app) socket(eio int) *socket {
 	_, open := w.receive()
 	w.open = string(open)
 	w.session = await(a.t, "OnOpen", a.opened)
+	w.idle()
 	return w
 }
 
@@ -415,6 +415,11 @@ func (p *poller) upgrade() *socket {
 	if w == nil {
 		p.t.Fatalf("upgrade: %d", status)
 	}
+	until(p.t, "the upgrade to begin", func() bool {
+		p.session.mu.Lock()
+		defer p.session.mu.Unlock()
+		return p.session.probe != nil
+	})
 	return w
 }
 
@@ -439,17 +444,15 @@ func (w *socket) send(packet string) {
 	w.raw(text(packet))
 }
 
-// idle waits until nobody writes to the session's websocket.
+// idle waits until nobody writes to the session's websocket: a close in the
+// middle of that ends the connection without a word.
 func (w *socket) idle() {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {
+	w.t.Helper()
+	until(w.t, "the write to end", func() bool {
 		w.session.mu.Lock()
-		writing := w.session.writing
-		w.session.mu.Unlock()
-		if !writing {
-			return
-		}
-	}
-	w.t.Fatal("still writing")
+		defer w.session.mu.Unlock()
+		return !w.session.writing
+	})
 }
 
 // next returns the next frame.

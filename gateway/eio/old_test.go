@@ -174,7 +174,8 @@ func TestOldInvalidPayloads(t *testing.T) {
 		{"application/octet-stream", "\x02\x02\xff4x"},
 		{"application/octet-stream", "\x00\x02\xff4\xff"},
 		{"application/octet-stream", "\x01\x02\xff4x"}, // the type of binary is 4, not '4'
-		{"application/octet-stream", "\x00" + strings.Repeat("\x09", 30) + "\xff4x"}, // trap K5
+		{"application/octet-stream", "\x00" + strings.Repeat("\x09", 30) + "\xff4x"},                                           // trap K5
+		{"application/octet-stream", "\x00\x09\x02\x02\x03\x03\x07\x02\x00\x03\x06\x08\x05\x04\x07\x07\x05\x08\x00\x08\xff4x"}, // 1<<63
 	} {
 		a := start(t)
 		p := a.poll(3, "b64=1")

@@ -58,7 +58,16 @@ func (s *Session) Protocol() int { return s.protocol }
 // Send queues a frame and reports whether the session took it. It does not
 // write: a call of Flush must follow, outside any lock that OnClose needs.
 // A session whose queue is full takes nothing more and closes at that Flush.
-func (s *Session) Send(f *Frame) bool {
+func (s *Session) Send(f *Frame) bool { return s.send(f, "") }
+
+// Finish sends a last frame and closes the session as soon as the network or a
+// poll has taken what is queued. Nothing is sent after it.
+func (s *Session) Finish(f *Frame, reason Reason) {
+	s.send(f, reason)
+	s.Flush()
+}
+
+func (s *Session) send(f *Frame, last Reason) bool {
 	if s.protocol < 4 {
 		f = f.ascii()
 	}
@@ -73,6 +82,7 @@ func (s *Session) Send(f *Frame) bool {
 	}
 	s.queue = append(s.queue, f)
 	s.queued += len(f.wire)
+	s.reason, s.finish = last, last != ""
 	return true
 }
 
@@ -156,18 +166,6 @@ func (s *Session) take() []*Frame {
 // write sends one frame on its way.
 func (s *Session) write(f *Frame) {
 	s.Send(f)
-	s.Flush()
-}
-
-// Finish sends a last frame and closes the session as soon as the network or a
-// poll has taken what is queued. Nothing is sent after it.
-func (s *Session) Finish(f *Frame, reason Reason) {
-	s.Send(f)
-	s.mu.Lock()
-	if s.reason == "" {
-		s.reason, s.finish = reason, true
-	}
-	s.mu.Unlock()
 	s.Flush()
 }
 

@@ -180,6 +180,11 @@ func TestServerClose(t *testing.T) {
 	probe, answered := probing.upgrade(), probed.upgrade()
 	answered.send("2probe")
 	answered.want("3probe")
+	until(t, "the probe to be answered", func() bool {
+		probed.session.mu.Lock()
+		defer probed.session.mu.Unlock()
+		return probed.session.probed
+	})
 	body, half := io.Pipe()
 	post := later(func() answer { return posting.do(http.MethodPost, body) })
 	_, _ = half.Write([]byte("4"))

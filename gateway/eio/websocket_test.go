@@ -3,6 +3,8 @@ package eio
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"io"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -63,6 +65,23 @@ func TestWebsocketBroken(t *testing.T) {
 	w := a.socket(4)
 	_ = w.conn.Close()
 	a.wantClose(ReasonClient)
+}
+
+// A close by the server ends in order, with no reset, also when the browser
+// has sent more than was read.
+func TestWebsocketClosedByServer(t *testing.T) {
+	a := start(t)
+	a.onMessage = func(s *Session, _ []byte, _ bool) { s.Close("ours") }
+	w := a.socket(4)
+	w.raw(bytes.Repeat(text("4"+strings.Repeat("x", 1000)), 100))
+	if op, payload := w.receive(); op != ws.OpClose {
+		t.Errorf("got %v %q", op, payload)
+	}
+	w.raw(masked(ws.OpClose, true, nil))
+	if _, _, err := w.next(); !errors.Is(err, io.EOF) {
+		t.Errorf("ended with %v", err)
+	}
+	a.wantClose("ours")
 }
 
 // What the protocols forbid ends the session with the code that says so, and

@@ -72,6 +72,9 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 		if n := b.nats.NumSubscriptions(); n != b.base {
 			t.Errorf("%d NATS subscriptions are left", n-b.base)
 		}
+		if n := b.closed(eio.ReasonPanicking); n != 0 {
+			t.Errorf("%d connections met a fault of ours", n)
+		}
 		b.Gateway.Close()
 		web.Close()
 	})
