@@ -37,8 +37,9 @@ func main() { daemon.Main(name, run) }
 //	PHP ──POST /emit──▶ ingest ──▶ nats-server ──▶ gateway ──Socket.IO──▶ browsers
 //	                    └────────── this process ─────────┘
 //
-// Everything stops in the opposite order of its start: no new connections,
-// the sockets are told, requests in flight are answered, NATS is drained.
+// The sockets are drained first. Then everything stops in the opposite order
+// of its start: no new connections, requests in flight are answered, NATS is
+// drained.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var cfg config
 	err := daemon.Parse(&cfg, name, "A PHP page raises an event, the right browsers hear it.",
@@ -113,7 +114,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer stopAdmin()
 
 	greet(stdout, public.URL(), emitURL)
-	return p.Wait(ctx)
+	if err := p.Wait(ctx); err != nil {
+		return err
+	}
+	gateway.Drain(context.Background())
+	return nil
 }
 
 // greet prints what to paste.

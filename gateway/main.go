@@ -22,7 +22,7 @@ type config struct {
 
 func main() { daemon.Main(name, run) }
 
-// Everything stops in the opposite order of its start.
+// The sockets are drained first. Then everything stops in the opposite order of its start.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var cfg config
 	err := daemon.Parse(&cfg, name, "Holds the browsers' sockets of doit-socket beside a NATS server or cluster.",
@@ -67,5 +67,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer stopAdmin()
 
 	fmt.Fprintf(stdout, "%s listens on %s\n", name, public.URL())
-	return p.Wait(ctx)
+	if err := p.Wait(ctx); err != nil {
+		return err
+	}
+	gateway.Drain(context.Background())
+	return nil
 }

@@ -76,7 +76,7 @@ func FuzzEncodePayload(f *testing.F) {
 		s := &Session{protocol: how.eio, plain: how.plain, server: &Server{Config: DefaultConfig()}}
 		s.Send(Message([]byte(one)))
 		s.Send(Message([]byte(one), []byte(two)))
-		body, contentType := s.encodePayload(s.take())
+		body, contentType := s.encodePayload(s.takePoll())
 		if contentType != how.contentType {
 			t.Errorf("Content-Type %q", contentType)
 		}

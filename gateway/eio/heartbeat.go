@@ -30,28 +30,36 @@ func (s *Session) onBeat() {
 		s.mu.Unlock()
 		return
 	}
-	if s.protocol != 4 || s.awaiting {
+	if s.protocol != 4 || s.ping != 0 {
 		s.mu.Unlock()
 		s.Close(ReasonTimeout)
 		return
 	}
-	s.awaiting = true
+	s.enqueue(framePing)
+	s.ping = s.queued
 	s.beat.Reset(s.server.PingTimeout)
 	s.mu.Unlock()
-	s.write(framePing)
+	s.Flush()
 }
 
-// heard notes a sign of life. In EIO 4 only the answer to a ping is one: a
-// browser that sends pongs unasked gains nothing.
+// heard notes a sign of life. In EIO 4 only the answer to a ping is one, and
+// only once the kernel or a poll has that: a browser gains nothing by sending
+// pongs unasked, without reading.
 func (s *Session) heard(kind byte) {
+	unwritten := 0
+	if socket := s.websocket(); socket != nil && kind == packetPong {
+		socket.writer.Lock() // it can answer before whoever writes has counted that
+		unwritten = socket.unwritten()
+		socket.writer.Unlock()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 	case s.protocol != 4:
 		s.beat.Reset(s.patience())
-	case kind == packetPong && s.awaiting:
-		s.awaiting = false
+	case kind == packetPong && s.ping != 0 && s.taken-uint64(unwritten) >= s.ping:
+		s.ping = 0
 		s.beat.Reset(s.server.PingInterval)
 	}
 }

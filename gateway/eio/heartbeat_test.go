@@ -128,3 +128,41 @@ func TestHeartbeatTimings(t *testing.T) {
 		})
 	}
 }
+
+// Pongs sent blindly do not answer a ping that waits where the browser does
+// not read, trap M2.
+func TestBlindPongs(t *testing.T) {
+	t.Parallel()
+	blindly := func(t *testing.T, a *app, pong func() bool) {
+		ended := make(chan struct{})
+		pongs := later(func() bool {
+			for pong() {
+				select {
+				case <-ended:
+					return true
+				default:
+				}
+			}
+			return true
+		})
+		a.wantClose(ReasonTimeout)
+		close(ended)
+		await(t, "the pongs to end", pongs)
+	}
+	t.Run("websocket", func(t *testing.T) {
+		t.Parallel()
+		a := start(t, quick, func(c *Config) { c.QueueBytes = 1 << 30 })
+		w := a.socket(4)
+		w.jam()
+		blindly(t, a, func() bool {
+			_, err := w.conn.Write(text("3"))
+			return err == nil
+		})
+	})
+	t.Run("polling", func(t *testing.T) {
+		t.Parallel()
+		a := start(t, quick)
+		p := a.poll(4)
+		blindly(t, a, func() bool { return p.post("3").status == http.StatusOK })
+	})
+}

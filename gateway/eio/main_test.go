@@ -2,6 +2,7 @@ package eio
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -444,15 +445,23 @@ func (w *socket) send(packet string) {
 	w.raw(text(packet))
 }
 
-// idle waits until nobody writes to the session's websocket: a close in the
-// middle of that ends the connection without a word.
+// idle waits until the kernel has all: a close in the middle of a frame ends
+// the connection without a word.
 func (w *socket) idle() {
 	w.t.Helper()
 	until(w.t, "the write to end", func() bool {
-		w.session.mu.Lock()
-		defer w.session.mu.Unlock()
-		return !w.session.writing
+		own := w.session.websocket()
+		own.writer.Lock()
+		defer own.writer.Unlock()
+		return len(own.rest) == 0
 	})
+}
+
+// jam leaves more for the kernel than that can ever take, for nobody reads.
+func (w *socket) jam() {
+	for range 32 {
+		w.session.write(Message(bytes.Repeat([]byte("x"), 1<<20)))
+	}
 }
 
 // next returns the next frame.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 )
@@ -45,7 +46,8 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 		refuse(w, errBadRequest)
 		return
 	}
-	if frames := s.take(); len(frames) > 0 {
+	if len(s.queue) > 0 {
+		frames := s.takePoll()
 		s.mu.Unlock()
 		s.answerPoll(w, frames)
 		s.Flush() // closes, if it was to finish
@@ -86,7 +88,10 @@ func (s *Session) answerPoll(w http.ResponseWriter, frames []*Frame) {
 	}
 	// The connection serves other requests after this one.
 	_ = control.SetWriteDeadline(time.Time{})
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.Close(ReasonSlow)
+	case err != nil:
 		s.Close(ReasonNetwork)
 	}
 }

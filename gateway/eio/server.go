@@ -42,7 +42,7 @@ type Server struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	sessions map[string]*Session
-	closed   bool
+	refusing bool // no new session begins
 }
 
 // Sessions returns how many sessions are open.
@@ -56,7 +56,7 @@ func (srv *Server) Sessions() int {
 // goroutines have ended.
 func (srv *Server) Close() {
 	srv.mu.Lock()
-	srv.closed = true
+	srv.refusing = true
 	sessions := make([]*Session, 0, len(srv.sessions))
 	for _, s := range srv.sessions {
 		sessions = append(sessions, s)
@@ -187,7 +187,7 @@ func (srv *Server) newSession(protocol int) *Session {
 func (srv *Server) open(s *Session) bool {
 	s.begin() // before anybody can close it: OnOpen comes first
 	srv.mu.Lock()
-	if srv.closed {
+	if srv.refusing {
 		srv.mu.Unlock()
 		return false
 	}

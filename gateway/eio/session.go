@@ -1,8 +1,6 @@
 package eio
 
 import (
-	"errors"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,16 +29,16 @@ type Session struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	inTurn   bool
-	closed   bool
-	reason   Reason // why closed, or with closed unset: why the next Flush closes,
-	finish   bool   // but not before the queue is empty
-	queue    []*Frame
-	queued   int     // bytes in queue
-	writing  bool    // somebody writes to socket; only they may
-	socket   *wsConn // nil while the transport is polling
-	awaiting bool    // EIO 4: a ping is out, its pong is not back
-	beat     *time.Timer
+	inTurn bool
+	closed bool
+	reason Reason // why closed
+	finish Reason // why it closes as soon as the queue is empty; nothing is queued any more
+	queue  []*Frame
+	queued uint64  // bytes ever queued; their number is a place in what the browser gets
+	taken  uint64  // how many of them have left the queue
+	ping   uint64  // EIO 4: the end of the ping that is out; 0 if none is
+	socket *wsConn // nil while the transport is polling
+	beat   *time.Timer
 
 	poll      chan []*Frame // the GET that waits, if one does
 	posting   bool          // a POST is being handled
@@ -55,120 +53,6 @@ func (s *Session) ID() string { return s.id }
 // Protocol returns the Engine.IO revision that the browser speaks: 2, 3 or 4.
 func (s *Session) Protocol() int { return s.protocol }
 
-// Send queues a frame and reports whether the session took it. It does not
-// write: a call of Flush must follow, outside any lock that OnClose needs.
-// A session whose queue is full takes nothing more and closes at that Flush.
-func (s *Session) Send(f *Frame) bool { return s.send(f, "") }
-
-// Finish sends a last frame and closes the session as soon as the network or a
-// poll has taken what is queued. Nothing is sent after it.
-func (s *Session) Finish(f *Frame, reason Reason) {
-	s.send(f, reason)
-	s.Flush()
-}
-
-func (s *Session) send(f *Frame, last Reason) bool {
-	if s.protocol < 4 {
-		f = f.ascii()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || s.reason != "" {
-		return false
-	}
-	if len(s.queue) >= s.server.QueueLength || s.queued+len(f.wire) > s.server.QueueBytes && len(s.queue) > 0 {
-		s.reason = ReasonSlow
-		return false
-	}
-	s.queue = append(s.queue, f)
-	s.queued += len(f.wire)
-	s.reason, s.finish = last, last != ""
-	return true
-}
-
-// Flush writes what is queued: to the websocket as far as the kernel takes it
-// at once, the rest from a goroutine; or into the poll that waits. It never
-// blocks on the network.
-func (s *Session) Flush() {
-	s.mu.Lock()
-	for {
-		switch {
-		case s.closed:
-			s.mu.Unlock()
-			return
-		case s.reason != "" && (!s.finish || len(s.queue) == 0 && !s.writing):
-			reason := s.reason
-			s.mu.Unlock()
-			s.Close(reason)
-			return
-		case len(s.queue) == 0, s.writing:
-			s.mu.Unlock()
-			return
-		case s.socket == nil:
-			if s.poll == nil {
-				s.mu.Unlock()
-				return
-			}
-			s.poll <- s.take()
-			s.poll = nil
-			continue
-		}
-		s.writing = true
-		socket, frames := s.socket, s.take()
-		s.mu.Unlock()
-
-		rest, err := socket.tryWrite(frames)
-		if err != nil {
-			s.Close(ReasonNetwork)
-			return
-		}
-		if len(rest) > 0 {
-			s.start(func() { s.writeRest(socket, rest) })
-			return
-		}
-		s.mu.Lock()
-		s.writing = false
-	}
-}
-
-// writeRest carries on, blocking, where tryWrite could not, until the queue is empty.
-func (s *Session) writeRest(socket *wsConn, rest []byte) {
-	for {
-		if err := socket.write(rest, s.server.WriteTimeout); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				s.Close(ReasonSlow)
-			} else {
-				s.Close(ReasonNetwork)
-			}
-			return
-		}
-		s.mu.Lock()
-		frames := s.take()
-		if len(frames) == 0 || s.closed {
-			s.writing = false
-			s.mu.Unlock()
-			s.Flush()
-			return
-		}
-		s.mu.Unlock()
-		rest = join(frames)
-	}
-}
-
-// take empties the queue. It keeps no array: an idle session must not hold on
-// to its last burst. The caller holds mu.
-func (s *Session) take() []*Frame {
-	frames := s.queue
-	s.queue, s.queued = nil, 0
-	return frames
-}
-
-// write sends one frame on its way.
-func (s *Session) write(f *Frame) {
-	s.Send(f)
-	s.Flush()
-}
-
 // Close ends the session. The browser is told as its transport allows; what
 // is queued is dropped. OnClose is called before Close returns, or, when a
 // turn is being handled, right after it. Further calls do nothing.
@@ -180,9 +64,8 @@ func (s *Session) Close(reason Reason) {
 	}
 	s.closed, s.reason = true, reason
 	tell := !s.inTurn
-	socket, probe, poll, writing := s.socket, s.probe, s.poll, s.writing
-	s.probe, s.poll = nil, nil
-	s.take()
+	socket, probe, poll := s.socket, s.probe, s.poll
+	s.probe, s.poll, s.queue = nil, nil, nil
 	if s.beat != nil {
 		s.beat.Stop()
 	}
@@ -200,11 +83,7 @@ func (s *Session) Close(reason Reason) {
 		probe.close(reason)
 	}
 	if socket != nil {
-		if writing {
-			socket.abort() // in the middle of a frame: there is no place for a close frame
-		} else {
-			socket.close(reason)
-		}
+		socket.close(reason)
 	}
 	if tell {
 		s.server.tellClose(s, reason)
@@ -244,7 +123,10 @@ func (s *Session) start(f func()) bool {
 	if s.closed {
 		return false
 	}
-	s.server.running.Go(f)
+	s.server.running.Go(func() {
+		defer s.server.contain(s)
+		f()
+	})
 	return true
 }
 

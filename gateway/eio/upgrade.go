@@ -103,9 +103,14 @@ func (s *Session) readProbe(socket *wsConn, early []byte) {
 
 // isOn reports whether the websocket is the session's transport.
 func (s *Session) isOn(socket *wsConn) bool {
+	return s.websocket() == socket
+}
+
+// websocket returns the session's transport, nil while that is polling.
+func (s *Session) websocket() *wsConn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.socket == socket
+	return s.socket
 }
 
 // endUpgrade closes a websocket that did not take over; the session polls on.
@@ -122,7 +127,7 @@ func (s *Session) endUpgrade(socket *wsConn) {
 
 // answerProbe answers and releases the poll that waits, so that the browser can stop polling.
 func (s *Session) answerProbe(socket *wsConn) bool {
-	if err := socket.write(frameProbe.wire, s.server.WriteTimeout); err != nil {
+	if !socket.writeNow(frameProbe) {
 		return false
 	}
 	s.mu.Lock()

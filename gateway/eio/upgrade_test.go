@@ -200,7 +200,7 @@ func TestUpgradeAgainstClose(t *testing.T) {
 	if !a.Server.open(s) {
 		t.Fatal("not opened")
 	}
-	s.take() // a write that is under way would be another case
+	s.takePoll() // a write that is under way would be another case
 	s.upgrading, s.probe, s.probed = true, socket, true
 	took := later(func() bool { return s.takeOver(socket) })
 	await(t, "the deadline to be lifted", slow.entered)

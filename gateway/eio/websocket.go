@@ -19,8 +19,7 @@ import (
 // the kernel reset the connection, and the browser would see no close at all.
 const closeGrace = time.Second
 
-// A wsConn is a websocket: frames in, frames out. One goroutine reads it
-// (run); writers are kept apart by Session.writing, or there is only one.
+// A wsConn is a websocket: frames in, frames out. One goroutine reads it (run).
 type wsConn struct {
 	conn       net.Conn
 	raw        syscall.RawConn // nil where the connection has no descriptor, as with TLS
@@ -31,6 +30,12 @@ type wsConn struct {
 	message []byte // the fragments of a message so far
 	opcode  ws.OpCode
 	state   ws.State
+
+	writer sync.Mutex // held while the kernel copies, no longer; taken before Session.mu
+	// Guarded by writer.
+	rest    []byte // what the kernel has not taken of the frames begun
+	carried bool   // a carrier waits until it takes more
+	moved   bool   // it has taken something since the carrier asked
 }
 
 // Errors that end a websocket, each with its close code (RFC 6455, 7.4.1).
@@ -198,31 +203,87 @@ func (c *wsConn) frame(h ws.Header, payload []byte, handle func(packet)) error {
 	return nil
 }
 
-// tryWrite writes as much of the frames as the kernel takes at once and
-// returns the rest. Where the connection has no descriptor that is everything.
-func (c *wsConn) tryWrite(frames []*Frame) (rest []byte, err error) {
-	rest = join(frames)
-	if c.raw == nil {
-		return rest, nil
+// tryWrite writes as much of rest as the kernel takes at once. Where the
+// connection has no descriptor that is nothing. The caller holds writer.
+func (c *wsConn) tryWrite() error {
+	if len(c.rest) == 0 || c.raw == nil {
+		return nil
 	}
 	var n int
-	rawErr := c.raw.Write(func(fd uintptr) bool {
+	var err error
+	// Control, not Write: that would wait for the carrier.
+	rawErr := c.raw.Control(func(fd uintptr) {
 		for {
-			n, err = syscall.Write(int(fd), rest)
+			n, err = syscall.Write(int(fd), c.rest)
 			if !errors.Is(err, syscall.EINTR) {
-				return true
+				return
 			}
 		}
 	})
 	switch {
 	case rawErr != nil:
-		return nil, rawErr
+		return rawErr
 	case errors.Is(err, syscall.EAGAIN):
-		return rest, nil
+		return nil
 	case err != nil:
-		return nil, err
+		return err
 	}
-	return rest[n:], nil
+	c.took(n)
+	return nil
+}
+
+// writeBatch writes the beginning of rest, as large as a batch, where there is
+// no descriptor to try. Only the carrier calls it, without writer.
+func (c *wsConn) writeBatch() error {
+	c.writer.Lock()
+	begin := c.rest[:min(len(c.rest), batch)]
+	c.writer.Unlock()
+	if _, err := c.conn.Write(begin); err != nil {
+		return err
+	}
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	c.took(min(len(begin), len(c.rest))) // a close leaves nothing
+	return nil
+}
+
+// unwritten returns at least how many bytes of rest the browser cannot have
+// read. The caller holds writer.
+func (c *wsConn) unwritten() int {
+	if c.raw == nil {
+		return max(0, len(c.rest)-batch) // a batch may be on its way
+	}
+	return len(c.rest)
+}
+
+// took cuts off what was written. The caller holds writer.
+func (c *wsConn) took(n int) {
+	c.moved = c.moved || n > 0
+	if c.rest = c.rest[n:]; len(c.rest) == 0 {
+		c.rest = nil
+	}
+}
+
+// writeNow writes a small frame where nothing else is being written, and
+// reports whether it is on its way.
+func (c *wsConn) writeNow(f *Frame) bool {
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	return c.writeLast(f)
+}
+
+// writeLast is writeNow for one who holds writer.
+func (c *wsConn) writeLast(f *Frame) bool {
+	if len(c.rest) > 0 {
+		return false
+	}
+	if c.raw == nil {
+		_ = c.conn.SetWriteDeadline(time.Now().Add(closeGrace))
+		_, err := c.conn.Write(f.wire)
+		return err == nil
+	}
+	c.rest = f.wire
+	return c.tryWrite() == nil && len(c.rest) == 0
 }
 
 // join returns the bytes of frames one after the other, uncopied if there is one.
@@ -241,27 +302,8 @@ func join(frames []*Frame) []byte {
 	return all
 }
 
-// write writes b, blocking until the network has taken it or has taken
-// nothing for the time given.
-func (c *wsConn) write(b []byte, patience time.Duration) error {
-	const step = 64 << 10
-	// A deadline that has passed would fail tryWrite too, at any later time.
-	defer func() { _ = c.conn.SetWriteDeadline(time.Time{}) }()
-	for len(b) > 0 {
-		if err := c.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
-			return err
-		}
-		n, err := c.conn.Write(b[:min(step, len(b))])
-		if err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
-}
-
 // close sends a close frame and gives the browser a moment to answer it; run
-// ends then at the latest. Nobody else may be writing.
+// ends then at the latest. Nothing is written after it.
 func (c *wsConn) close(reason Reason) {
 	code := ws.StatusNormalClosure
 	switch reason {
@@ -279,21 +321,21 @@ func (c *wsConn) close(reason Reason) {
 		code = ws.StatusInternalServerError
 	}
 	frame := control(ws.OpClose, ws.NewCloseFrameBody(code, string(reason)))
-	rest, err := c.tryWrite([]*Frame{frame})
-	if err == nil && c.raw == nil {
-		err = c.write(rest, closeGrace)
-	} else if len(rest) > 0 {
-		err = io.ErrShortWrite
+	c.writer.Lock()
+	stuck := len(c.rest) > 0 // there is no place for a close frame
+	told := c.writeLast(frame) && c.conn.SetReadDeadline(time.Now().Add(closeGrace)) == nil
+	c.rest = nil
+	c.writer.Unlock()
+	if tcp, ok := c.conn.(*net.TCPConn); ok && stuck {
+		_ = tcp.SetLinger(0) // else the kernel keeps what the browser does not take, for minutes
 	}
-	if err == nil {
-		err = c.conn.SetReadDeadline(time.Now().Add(closeGrace))
-	}
-	if err != nil {
+	if !told {
 		c.abort()
 	}
 }
 
-// abort ends the connection, and with it run, without a word.
+// abort ends the connection, and with it run, without a word. It waits for
+// whoever uses the descriptor: nobody may hold writer or be in a callback of raw.
 func (c *wsConn) abort() {
 	_ = c.conn.Close()
 }

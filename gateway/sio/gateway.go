@@ -11,6 +11,7 @@
 package sio
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -32,12 +33,13 @@ import (
 type Config struct {
 	eio.Config     `embed:""`
 	ConnectTimeout time.Duration `default:"10s" help:"How long a browser may stay connected without joining a namespace."`
+	Drain          time.Duration `default:"10s" help:"Time over which the sockets are closed, evenly, when the process is told to stop."`
 	Settle         time.Duration `default:"50ms" help:"How long a new user's subscription takes to be known on all nodes of a NATS cluster; register is answered after it."`
 }
 
 // DefaultConfig returns the defaults of the flags.
 func DefaultConfig() Config {
-	return Config{Config: eio.DefaultConfig(), ConnectTimeout: 10 * time.Second, Settle: 50 * time.Millisecond}
+	return Config{Config: eio.DefaultConfig(), ConnectTimeout: 10 * time.Second, Drain: 10 * time.Second, Settle: 50 * time.Millisecond}
 }
 
 // A Gateway holds the sockets of this node. It is safe for concurrent use.
@@ -48,7 +50,9 @@ type Gateway struct {
 	library engine.BaseServer // only for its event "connection"
 	hub     *hub.Hub
 	metrics *metrics
-	sockets atomic.Int64
+
+	sockets  atomic.Int64
+	nameless atomic.Int64 // sockets that have never registered an id
 }
 
 // New returns a gateway that takes sockets from now on and answers to NATS as node.
@@ -106,6 +110,13 @@ func (g *Gateway) Mount(r gin.IRouter, script http.Handler) {
 
 // Hub is the registry of this gateway's sockets.
 func (g *Gateway) Hub() *hub.Hub { return g.hub }
+
+// Drain takes no new sockets and closes the present ones evenly over the time
+// that is configured; emits reach those that are left. Close must follow.
+func (g *Gateway) Drain(ctx context.Context) {
+	g.log.Info("draining; a second signal ends the process at once", "sockets", g.sockets.Load(), "over", g.Config.Drain)
+	g.engine.Drain(ctx, g.Config.Drain)
+}
 
 // Close closes all sockets, then gives up their subscriptions. The NATS
 // connection stays open: it is the caller's to drain.

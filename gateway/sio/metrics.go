@@ -25,6 +25,10 @@ func newMetrics(r prometheus.Registerer, g *Gateway) *metrics {
 			Help: "Sockets that are connected, registered or not.",
 		}, func() float64 { return float64(g.sockets.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "doit_gateway_nameless_sockets",
+			Help: "Sockets that are connected and have never registered an id: no emit reaches them. Old pages leave one behind at each reconnect.",
+		}, func() float64 { return float64(g.nameless.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_gateway_users",
 			Help: "Distinct users with a socket on this node; each is one NATS subscription.",
 		}, func() float64 { return float64(g.hub.Users()) }),

@@ -41,6 +41,9 @@ func (c *client) onEvent(s *space, p packet) {
 	default:
 		c.gateway.hub.Register(s.member, subjects, func(err error) {
 			c.pending.Add(-1)
+			if err == nil {
+				s.registered()
+			}
 			c.answer(s, name, p.ack, err)
 		})
 	}

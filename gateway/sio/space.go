@@ -1,6 +1,8 @@
 package sio
 
 import (
+	"sync/atomic"
+
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 	"github.com/zishang520/socket.io/v2/socket"
 
@@ -15,19 +17,29 @@ type space struct {
 	name   string
 	socket *socket.Socket
 	member *hub.Socket
+	named  atomic.Bool // it has registered an id, at some time
 }
 
 func newSpace(c *client, name string, joined *socket.Socket) *space {
 	s := &space{client: c, name: name, socket: joined}
 	s.member = c.gateway.hub.Attach(s)
 	c.gateway.sockets.Add(1)
+	c.gateway.nameless.Add(1)
 	return s
 }
 
 // end takes the socket from the hub.
 func (s *space) end() {
+	s.registered()
 	s.client.gateway.hub.Detach(s.member)
 	s.client.gateway.sockets.Add(-1)
+}
+
+// registered takes the socket from those that nobody can reach.
+func (s *space) registered() {
+	if !s.named.Swap(true) {
+		s.client.gateway.nameless.Add(-1)
+	}
 }
 
 // ID is the id that the page knows as socket.id.

@@ -15,9 +15,10 @@ import (
 
 // Health knows whether the process can do its work. It is safe for concurrent use.
 type Health struct {
-	mu     sync.Mutex
-	checks map[string]func() error
-	facts  map[string]func() string
+	mu       sync.Mutex
+	stopping bool
+	checks   map[string]func() error
+	facts    map[string]func() string
 }
 
 // NewHealth returns a Health without checks: ready.
@@ -32,6 +33,13 @@ func (h *Health) Check(name string, check func() error) {
 	h.checks[name] = check
 }
 
+// Stop makes the process not ready, for good: it ends.
+func (h *Health) Stop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopping = true
+}
+
 // Fact adds a line to the status page.
 func (h *Health) Fact(name string, fact func() string) {
 	h.mu.Lock()
@@ -44,6 +52,9 @@ func (h *Health) reasons() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var reasons []string
+	if h.stopping {
+		reasons = append(reasons, "stopping")
+	}
 	for name, check := range h.checks {
 		if err := check(); err != nil {
 			reasons = append(reasons, fmt.Sprintf("%s: %v", name, err))

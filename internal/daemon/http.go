@@ -16,8 +16,9 @@ import (
 const (
 	// maxHeader bounds request line and headers; a GET /emit carries its data there.
 	maxHeader = 128 << 10
-	// lastRequests is how long requests in flight have when the server stops.
-	lastRequests = 5 * time.Second
+	// lastRequests is how long requests in flight have when the server stops; an
+	// emit is answered within a second.
+	lastRequests = 1500 * time.Millisecond
 )
 
 // A Server is a listener that is bound, and what serves it.

@@ -61,5 +61,6 @@ func (p *Process) Wait(ctx context.Context) error {
 		return err
 	}
 	p.Log.Info("stopping")
+	p.Health.Stop()
 	return nil
 }
