@@ -123,7 +123,7 @@ func TestEnd(t *testing.T) {
 	out, ended := &output{}, make(chan error, 1)
 	began := time.Now()
 	go func() {
-		ended <- run(ctx, []string{"--listen", address, "--admin-listen", "127.0.0.1:0"}, out, io.Discard)
+		ended <- run(ctx, []string{"--listen", address, "--admin-listen", "127.0.0.1:0", "--drain", "500ms"}, out, io.Discard)
 	}()
 	natstest.Await(t, "start", func() bool { return strings.Contains(out.String(), "try it") })
 	if took := time.Since(began); took > startTime {

@@ -49,7 +49,7 @@ func serveOn(t *testing.T, admin string, args ...string) (stdout *output) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, append(args, "--listen", "127.0.0.1:0", "--admin-listen", admin), stdout, stderr)
+		ended <- run(ctx, append(args, "--listen", "127.0.0.1:0", "--admin-listen", admin, "--drain", "50ms"), stdout, stderr)
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -54,6 +54,7 @@ func start(t testing.TB, name string, args ...string) *program {
 	}
 	args = append(args, "--admin-listen", "127.0.0.1:0")
 	p := &program{t: t, cmd: exec.Command(filepath.Join(binaries, name), args...), end: make(chan error, 1)}
+	p.cmd.Env = append(os.Environ(), "DOIT_DRAIN=100ms") // a flag wins
 	p.cmd.Stderr = &p.out
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
