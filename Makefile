@@ -77,7 +77,7 @@ fuzz:
 	for file in $$(git ls-files '*_test.go'); do
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do
 			echo "$$(dirname $$file) $$target"
-			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file)
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$file)
 		done
 	done
 
