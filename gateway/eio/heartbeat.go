@@ -19,9 +19,12 @@ func (s *Session) startHeartbeat() {
 	}
 }
 
-// patience is how long an EIO 2 or 3 browser may be silent.
+// patience is how long an EIO 2 or 3 browser may be silent. It pings by a timer
+// of its own, which browsers run once a minute in a tab that has been in the
+// background for a while; closed for that, an old page would come back without
+// its registration. With the defaults it is 85 s, as Node's server of that time had it.
 func (s *Session) patience() time.Duration {
-	return s.server.PingInterval + s.server.PingTimeout
+	return s.server.PingInterval + 3*s.server.PingTimeout
 }
 
 func (s *Session) onBeat() {
