@@ -15,9 +15,11 @@ type Network struct{ prefix netip.Prefix }
 func (n *Network) UnmarshalText(text []byte) error {
 	s := strings.TrimSpace(string(text))
 	prefix, err := netip.ParsePrefix(s)
-	if addr, addrErr := netip.ParseAddr(s); addrErr == nil {
-		addr = plain(addr)
-		prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+	if !strings.Contains(s, "/") {
+		var one netip.Addr
+		one, err = netip.ParseAddr(s)
+		one = plain(one)
+		prefix = netip.PrefixFrom(one, one.BitLen())
 	}
 	if err == nil && prefix.Addr().Is4In6() {
 		// Of the addresses that are compared with it none is written like this.

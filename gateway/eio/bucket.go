@@ -29,6 +29,8 @@ func (b bucket) full(now int64) bool { return int64(b) <= now }
 
 // clock is the time in nanoseconds, which nobody sets back: a bucket filled by
 // the wall clock would stay empty for an hour when that is corrected by one.
-func clock() int64 { return int64(time.Since(started)) }
+func clock() int64 { return int64(time.Since(epoch)) }
 
-var started = time.Now()
+// epoch is long ago, so that zero is in the past; also in a bubble of
+// synctest, where it is the year 2000.
+var epoch = time.Now().Add(-50 * 365 * 24 * time.Hour)
