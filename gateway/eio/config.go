@@ -1,9 +1,14 @@
 package eio
 
-import "time"
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
 
 // Config holds what an operator may set. Zero values are not defaults: the
-// tags carry those, and [DefaultConfig] gives them to tests.
+// tags carry those, and [DefaultConfig] gives them to tests. Why the limits
+// are what they are is in docs/decisions/0006.
 type Config struct {
 	PingInterval time.Duration `default:"25s" help:"Time between heartbeats of a socket."`
 	PingTimeout  time.Duration `default:"20s" help:"How long a socket may take to answer a heartbeat before it is closed."`
@@ -11,6 +16,14 @@ type Config struct {
 	QueueLength  int           `default:"4096" help:"Events that may wait for one socket; beyond it the browser does not keep up and is closed."`
 	QueueBytes   int           `default:"2097152" help:"Bytes that may wait for one socket; beyond it the browser does not keep up and is closed."`
 	WriteTimeout time.Duration `default:"10s" help:"How long the network may refuse bytes for a socket before it is closed."`
+
+	MaxSockets              int       `default:"100000" help:"Sockets on this node; beyond it new ones are answered 503. 0 is no limit."`
+	MaxSocketsPerAddress    int       `default:"2000" help:"Sockets from one address (IPv6: from one /64); beyond it new ones are answered 429. 0 is no limit."`
+	MaxHandshakesPerAddress int       `default:"100" help:"New sockets a second from one address, ten seconds' worth of them at once; beyond it they are answered 429. 0 is no limit."`
+	MaxFrames               int       `default:"100" help:"Frames and packets a second from one socket, ten seconds' worth of them at once; beyond it the socket is closed. 0 is no limit."`
+	TrustedProxies          []Network `placeholder:"ADDRESS|CIDR" help:"The proxies before this server: for what they pass on, the address that counts is the last in X-Forwarded-For that is not itself one of them."`
+	LimitLoopback           bool      `help:"Let the limits per address hold for 127.0.0.0/8 and ::1 too."`
+	Origins                 []Origin  `placeholder:"https://HOST" help:"Where pages may connect from, as in https://shop.example, https://*.shop.example (what is below it) or http://localhost:8080; the address of this server, if pages come from it too. None, or *, is anywhere."`
 }
 
 // DefaultConfig returns the defaults of the flags.
@@ -22,7 +35,36 @@ func DefaultConfig() Config {
 		QueueLength:  4096,
 		QueueBytes:   2 << 20,
 		WriteTimeout: 10 * time.Second,
+
+		MaxSockets:              100_000,
+		MaxSocketsPerAddress:    2000,
+		MaxHandshakesPerAddress: 100,
+		MaxFrames:               100,
 	}
+}
+
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	const shortest, longest = 100 * time.Millisecond, time.Hour
+	return cmp.Or(
+		within("--ping-interval", c.PingInterval, shortest, longest),
+		within("--ping-timeout", c.PingTimeout, shortest, longest),
+		within("--max-payload", c.MaxPayload, 1<<10, 64<<20),
+		within("--queue-length", c.QueueLength, 16, 1_000_000),
+		within("--queue-bytes", c.QueueBytes, 64<<10, 1<<30),
+		within("--write-timeout", c.WriteTimeout, shortest, longest),
+		within("--max-sockets", c.MaxSockets, 0, 10_000_000),
+		within("--max-sockets-per-address", c.MaxSocketsPerAddress, 0, 10_000_000),
+		within("--max-handshakes-per-address", c.MaxHandshakesPerAddress, 0, 1_000_000),
+		within("--max-frames", c.MaxFrames, 0, 1_000_000),
+	)
+}
+
+func within[T cmp.Ordered](flag string, value, least, most T) error {
+	if value < least || value > most {
+		return fmt.Errorf("%s is %v: it must be %v to %v", flag, value, least, most)
+	}
+	return nil
 }
 
 // upgradeTimeout bounds the time from a websocket probe to the end of the
@@ -41,6 +83,7 @@ const (
 	ReasonProtocol  Reason = "protocol error"  // it sent what the protocol forbids
 	ReasonUTF8      Reason = "not utf-8"       // it sent text on its websocket that is not UTF-8
 	ReasonTooLarge  Reason = "too large"       // it sent more than MaxPayload at once
+	ReasonFrames    Reason = "too many frames" // it sent more than MaxFrames
 	ReasonServer    Reason = "server shutdown" // this server ends
 	ReasonPanicking Reason = "internal error"  // a fault of ours, logged
 )

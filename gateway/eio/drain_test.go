@@ -54,7 +54,7 @@ func TestDrainRefusesAndServes(t *testing.T) {
 	until(t, "the drain to begin", func() bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		return a.refusing
+		return a.Server.refusing
 	})
 	if got := a.newPoller("EIO=4&transport=polling").get(); got.status == http.StatusOK {
 		t.Errorf("a new session: %v", got)

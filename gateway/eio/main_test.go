@@ -108,6 +108,7 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 			a.onClose(s, reason)
 		},
 	}
+	a.MaxFrames = 0 // tests send as fast as they can
 	for _, f := range change {
 		f(&a.Config)
 	}
@@ -125,8 +126,8 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 		_ = web.Close()
 		<-served
 		handlers.Wait()
-		if n := a.Sessions(); n != 0 {
-			t.Errorf("%d sessions are left", n)
+		if n := a.Sessions(); n != 0 || a.admitted != 0 {
+			t.Errorf("%d sessions are left, %d count as admitted", n, a.admitted)
 		}
 	})
 	return a

@@ -2,14 +2,15 @@ package eio
 
 // A packet is what a browser sent. Its data is lent.
 type packet struct {
-	kind   byte // a packet type, or one of the two below
+	kind   byte // a packet type, or one of those below
 	binary bool // only ever with packetMessage
 	data   []byte
 }
 
 const (
-	invalid    byte = iota // no packet of the protocol
-	socketPing             // a ping of the websocket itself, RFC 6455
+	invalid     byte = iota // no packet of the protocol
+	socketPing              // a ping of the websocket itself, RFC 6455
+	socketFrame             // a pong of it, or a fragment: it only counts
 )
 
 // textPacket reads a type character and what follows it.

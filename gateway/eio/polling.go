@@ -17,11 +17,9 @@ const probePause = 100 * time.Millisecond
 const postTimeout = 30 * time.Second
 
 // openPolling begins a session on polling and answers with all that it has to say.
-func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, protocol int, plain bool) {
-	s := srv.newSession(protocol)
-	s.plain = plain
+func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, s *Session) {
 	if !srv.open(s) {
-		refuse(w, errBadRequest)
+		srv.turnAway(w, RefusedDraining)
 		return
 	}
 	s.servePoll(w, r)
@@ -127,7 +125,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 
 	s.mu.Lock()
 	s.posting = false
-	faulty := s.closed && s.reason == ReasonProtocol
+	faulty := s.closed && (s.reason == ReasonProtocol || s.reason == ReasonFrames)
 	s.mu.Unlock()
 	if !legal || faulty {
 		s.Close(ReasonProtocol)

@@ -3,10 +3,10 @@
 // Socket.IO client since 1.0 speaks. It knows nothing of Socket.IO or users;
 // it moves messages, in order, and says when a session opens and ends.
 //
-//	GET  no sid ──▶ server.go ─▶ polling.go      a session begins, on polling
-//	GET, POST sid ─────────────▶ polling.go      its messages, in payload.go's framings
-//	Upgrade no sid ────────────▶ upgrade.go      a session begins, on websocket.go
-//	Upgrade sid ───────────────▶ upgrade.go      a session moves from polling to websocket
+//	GET  no sid ──▶ server.go ─▶ admission.go ─▶ polling.go   a session begins, on polling
+//	GET, POST sid ─────────────────────────────▶ polling.go   its messages, in payload.go's framings
+//	Upgrade no sid ────────────▶ admission.go ─▶ upgrade.go   a session begins, on websocket.go
+//	Upgrade sid ───────────────────────────────▶ upgrade.go   a session moves from polling to websocket
 //
 // Sources: the engine.io-protocol documents, revisions 3 and 4, and for
 // revision 2 the published clients themselves. Nothing of the library
@@ -19,8 +19,10 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 )
 
 // A Server holds the sessions and is their http.Handler, for any path: the
@@ -37,12 +39,19 @@ type Server struct {
 	OnMessage func(s *Session, data []byte, binary bool)
 	OnClose   func(s *Session, reason Reason)
 
+	// OnRefuse, if there is one, hears of each browser that is turned away.
+	OnRefuse func(why Refusal)
+
 	running sync.WaitGroup // the goroutines of all sessions
+	warned  atomic.Bool    // of a proxy that is not trusted
 
 	mu sync.Mutex
 	// Guarded by mu.
 	sessions map[string]*Session
-	refusing bool // no new session begins
+	refusing bool                   // no new session begins
+	admitted int                    // sessions, and those about to be
+	visitors map[netip.Addr]visitor // those of them that have an address that counts
+	sweepAt  int                    // at so many visitors the dead are looked for
 }
 
 // Sessions returns how many sessions are open.
@@ -83,14 +92,25 @@ var (
 	errRevision   = protocolError{5, "Unsupported protocol version"}
 )
 
-func refuse(w http.ResponseWriter, e protocolError) {
+const codeForbidden = 4 // admission.go says why
+
+func refuse(w http.ResponseWriter, e protocolError) { answerError(w, http.StatusBadRequest, e) }
+
+func answerError(w http.ResponseWriter, status int, e protocolError) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusBadRequest)
+	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(e)
 }
 
 // ServeHTTP routes a request to the session that it belongs to, or begins one.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Add("Vary", "Origin")
+	if !srv.allowsOrigin(r) {
+		srv.turnAway(w, RefusedOrigin)
+		return
+	}
 	allowOrigin(w, r)
 	if r.Method == http.MethodOptions {
 		w.WriteHeader(http.StatusNoContent)
@@ -117,13 +137,21 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	sid := query.Get("sid")
 	if sid == "" {
-		switch {
-		case r.Method != http.MethodGet:
+		if r.Method != http.MethodGet {
 			refuse(w, errMethod)
-		case upgrade:
-			srv.openSocket(w, r, protocol)
-		default:
-			srv.openPolling(w, r, protocol, query.Get("b64") != "")
+			return
+		}
+		address := srv.addressOf(r)
+		if why := srv.admit(address); why != "" {
+			srv.turnAway(w, why)
+			return
+		}
+		s := srv.newSession(protocol)
+		s.address, s.plain = address, query.Get("b64") != ""
+		if upgrade {
+			srv.openSocket(w, r, s)
+		} else {
+			srv.openPolling(w, r, s)
 		}
 		return
 	}
@@ -152,14 +180,11 @@ var revisions = map[string]int{"2": 2, "3": 3, "4": 4}
 // browser does not accept "*": the origin is echoed. Nothing here reads a
 // cookie, so a page of any origin gets only what it could get without one.
 func allowOrigin(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return
 	}
+	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Credentials", "true")
 	if r.Method == http.MethodOptions {
@@ -189,6 +214,7 @@ func (srv *Server) open(s *Session) bool {
 	srv.mu.Lock()
 	if srv.refusing {
 		srv.mu.Unlock()
+		srv.forget(s)
 		return false
 	}
 	if srv.sessions == nil {
@@ -221,10 +247,13 @@ func (srv *Server) handshake(s *Session) *Frame {
 	return newFrame(packetOpen, data)
 }
 
+// forget gives back what a session was admitted for: once, when it closes, or
+// when it could not open.
 func (srv *Server) forget(s *Session) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	delete(srv.sessions, s.id)
+	srv.leave(s.address)
 }
 
 func (srv *Server) tellOpen(s *Session) {

@@ -1,6 +1,7 @@
 package eio
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,10 +22,12 @@ type Session struct {
 
 	server   *Server
 	id       string
-	protocol int  // 2, 3 or 4
-	plain    bool // EIO 2 and 3: the browser cannot take binary polling answers
+	address  netip.Addr // that it counts for, if it does
+	protocol int        // 2, 3 or 4
+	plain    bool       // EIO 2 and 3: the browser cannot take binary polling answers
 
 	inbound sync.Mutex  // held through a turn
+	frames  bucket      // guarded by inbound
 	once    atomic.Bool // EIO 2 and 3: its text is encoded once, as is proper
 
 	mu sync.Mutex
@@ -136,6 +139,10 @@ func (s *Session) turn(p packet) {
 		return
 	}
 	defer s.end()
+	if !s.frames.take(clock(), s.server.MaxFrames) {
+		s.Close(ReasonFrames)
+		return
+	}
 	s.heard(p.kind)
 	legal := true
 	switch p.kind {
@@ -152,7 +159,7 @@ func (s *Session) turn(p packet) {
 		legal = s.protocol == 4
 	case socketPing:
 		s.write(control(ws.OpPong, p.data))
-	case packetNoop, packetUpgrade:
+	case packetNoop, packetUpgrade, socketFrame:
 	default:
 		legal = false
 	}

@@ -200,7 +200,7 @@ func TestServerClose(t *testing.T) {
 	}
 	_ = half.Close()
 	await(t, "the POST", post)
-	if got := a.newPoller("EIO=4&transport=polling").get(); got.status != http.StatusBadRequest {
+	if got := a.newPoller("EIO=4&transport=polling").get(); got.status != http.StatusServiceUnavailable {
 		t.Errorf("after Close: %v", got)
 	}
 	if w, _ := a.connect("EIO=4", nil); w != nil {

@@ -8,12 +8,12 @@ import (
 )
 
 // openSocket begins a session on a websocket.
-func (srv *Server) openSocket(w http.ResponseWriter, r *http.Request, protocol int) {
+func (srv *Server) openSocket(w http.ResponseWriter, r *http.Request, s *Session) {
 	socket, early, err := upgradeConn(w, r, srv.MaxPayload)
 	if err != nil {
+		srv.forget(s)
 		return // the upgrader has answered
 	}
-	s := srv.newSession(protocol)
 	s.socket = socket
 	if !srv.open(s) || !s.start(func() { s.readSocket(socket, early) }) {
 		socket.abort()
@@ -85,6 +85,7 @@ func (s *Session) readProbe(socket *wsConn, early []byte) {
 		switch {
 		case s.isOn(socket):
 			s.socketTurn(p)
+		case p.kind == socketFrame: // it counts once this is the session's
 		case p.kind == packetPing && string(p.data) == "probe" && s.answerProbe(socket):
 		case p.kind == packetUpgrade && s.takeOver(socket):
 		default:

@@ -197,7 +197,7 @@ func TestUpgradeAgainstClose(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, there) }()
 	slow := &slowConn{Conn: here, entered: make(chan struct{}), leave: make(chan struct{})}
 	s, socket := a.newSession(4), &wsConn{conn: slow}
-	if !a.Server.open(s) {
+	if a.admit(s.address) != "" || !a.Server.open(s) {
 		t.Fatal("not opened")
 	}
 	s.takePoll() // a write that is under way would be another case

@@ -175,6 +175,7 @@ func (c *wsConn) frame(h ws.Header, payload []byte, handle func(packet)) error {
 		handle(packet{kind: socketPing, data: payload})
 		return nil
 	case ws.OpPong:
+		handle(packet{kind: socketFrame})
 		return nil
 	case ws.OpClose:
 		code, text := ws.ParseCloseFrameData(payload)
@@ -189,6 +190,7 @@ func (c *wsConn) frame(h ws.Header, payload []byte, handle func(packet)) error {
 	if !h.Fin {
 		c.state = c.state.Set(ws.StateFragmented)
 		c.message = append(c.message, payload...)
+		handle(packet{kind: socketFrame})
 		return nil
 	}
 	if c.state.Fragmented() {
@@ -315,7 +317,7 @@ func (c *wsConn) close(reason Reason) {
 		code = ws.StatusInvalidFramePayloadData
 	case ReasonTooLarge:
 		code = ws.StatusMessageTooBig
-	case ReasonSlow, ReasonTimeout:
+	case ReasonSlow, ReasonTimeout, ReasonFrames:
 		code = ws.StatusPolicyViolation
 	case ReasonPanicking:
 		code = ws.StatusInternalServerError

@@ -42,6 +42,20 @@ func DefaultConfig() Config {
 	return Config{Config: eio.DefaultConfig(), ConnectTimeout: 10 * time.Second, Drain: 10 * time.Second, Settle: 50 * time.Millisecond}
 }
 
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	if err := c.Config.Validate(); err != nil {
+		return err
+	}
+	if least, most := 100*time.Millisecond, time.Hour; c.ConnectTimeout < least || c.ConnectTimeout > most {
+		return fmt.Errorf("--connect-timeout is %v: it must be %v to %v", c.ConnectTimeout, least, most)
+	}
+	if most := 10 * time.Second; c.Settle < 0 || c.Settle > most {
+		return fmt.Errorf("--settle is %v: it must be 0s to %v", c.Settle, most)
+	}
+	return nil
+}
+
 // A Gateway holds the sockets of this node. It is safe for concurrent use.
 type Gateway struct {
 	Config
@@ -91,6 +105,7 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 				c.onClose(reason)
 			}
 		},
+		OnRefuse: func(why eio.Refusal) { g.metrics.refused.WithLabelValues(string(why)).Inc() },
 	}
 	return g, nil
 }

@@ -1,10 +1,15 @@
 package sio
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ramainen/doit-socket/gateway/eio"
+)
 
 // metrics are what a gateway counts besides its hub.
 type metrics struct {
 	closed        *prometheus.CounterVec
+	refused       *prometheus.CounterVec
 	registrations *prometheus.CounterVec
 }
 
@@ -14,12 +19,19 @@ func newMetrics(r prometheus.Registerer, g *Gateway) *metrics {
 			Name: "doit_gateway_closed_total",
 			Help: "Connections that ended, by reason.",
 		}, []string{"reason"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "doit_gateway_refused_total",
+			Help: "Browsers that were turned away before they connected, by reason.",
+		}, []string{"reason"}),
 		registrations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "doit_gateway_registrations_total",
 			Help: "What became of register and unregister events.",
 		}, []string{"event", "result"}),
 	}
-	r.MustRegister(m.closed, m.registrations,
+	for _, why := range eio.Refusals() {
+		m.refused.WithLabelValues(string(why)) // at 0 from the start: a rate of it is known at once
+	}
+	r.MustRegister(m.closed, m.refused, m.registrations,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_gateway_sockets",
 			Help: "Sockets that are connected, registered or not.",

@@ -1,0 +1,332 @@
+package eio
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+const (
+	onPolling   = "EIO=4&transport=polling"
+	onWebsocket = "EIO=4&transport=websocket"
+)
+
+// from returns the app as browsers on another address of this machine see it.
+func (a *app) from(address string) *app {
+	b := *a
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	b.dial = func() (net.Conn, error) { return dialer.Dial("tcp", a.listen.Addr().String()) }
+	return &b
+}
+
+// refusing notes who is turned away.
+func (a *app) refusing() *atomic.Value {
+	last := &atomic.Value{}
+	last.Store(Refusal(""))
+	a.OnRefuse = func(why Refusal) { last.Store(why) }
+	return last
+}
+
+// wantRefused checks that no new session is let in, on polling or websocket, and how that is said.
+func (a *app) wantRefused(why Refusal, last *atomic.Value) {
+	a.t.Helper()
+	before := a.Sessions()
+	for what, ask := range map[string]func() answer{
+		"polling": func() answer {
+			return a.newPoller(onPolling).request(http.MethodGet, "", "Origin", "https://shop.example")
+		},
+		"websocket": func() answer { return a.handshake(onWebsocket, "Origin", "https://shop.example") },
+	} {
+		got := ask()
+		want := refusals[why]
+		body, _ := json.Marshal(protocolError{4, want.message})
+		wantAnswer(a.t, string(why)+" on "+what, got, want.status, string(body)+"\n")
+		h := got.header
+		if h.Get("Retry-After") != want.retryAfter || h.Get("Content-Type") != "application/json" || h.Get("Access-Control-Allow-Origin") != "https://shop.example" {
+			a.t.Errorf("%s on %s: %v", why, what, h)
+		}
+		if got := last.Swap(Refusal("")); got != why {
+			a.t.Errorf("%s on %s: told of %q", why, what, got)
+		}
+	}
+	if n := a.Sessions(); n != before {
+		a.t.Errorf("%s: %d sessions, there were %d", why, n, before)
+	}
+}
+
+// wantNobody checks that every address has been given back, once.
+func (a *app) wantNobody() {
+	a.t.Helper()
+	until(a.t, "nobody to be admitted", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.admitted == 0 && len(a.visitors) == 0
+	})
+}
+
+func TestMaxSockets(t *testing.T) {
+	a := start(t, func(c *Config) { c.MaxSockets = 2 })
+	last := a.refusing()
+	w, p := a.socket(4), a.poll(4)
+	a.wantRefused(RefusedSockets, last)
+	a.from("127.0.0.2").wantRefused(RefusedSockets, last)
+
+	// Those who are in do not notice, and an upgrade is nobody new.
+	up := p.upgrade()
+	up.send("2probe")
+	up.want("3probe")
+	up.send("5")
+	up.send("4up")
+	up.want("4up")
+	w.send("4fence")
+	w.want("4fence")
+	// What is no handshake is answered as ever, and counts for nothing.
+	for range 3 {
+		wantAnswer(t, "an unknown sid", a.newPoller(onPolling+"&sid=x").get(), http.StatusBadRequest, `{"code":1,"message":"Session ID unknown"}`+"\n")
+	}
+
+	w.raw(masked(ws.OpClose, true, nil))
+	a.wantClose(ReasonClient)
+	a.poll(4)
+	a.wantRefused(RefusedSockets, last)
+}
+
+func TestMaxSocketsPerAddress(t *testing.T) {
+	a := start(t, func(c *Config) { c.MaxSocketsPerAddress, c.LimitLoopback = 2, true })
+	last := a.refusing()
+	w := a.socket(4)
+	a.poll(4)
+	a.wantRefused(RefusedAddressSockets, last)
+	neighbour := a.from("127.0.0.2")
+	one := neighbour.socket(4)
+	neighbour.socket(4)
+	neighbour.wantRefused(RefusedAddressSockets, last)
+
+	w.raw(masked(ws.OpClose, true, nil))
+	a.wantClose(ReasonClient)
+	neighbour.wantRefused(RefusedAddressSockets, last)
+	a.poll(4)
+	a.wantRefused(RefusedAddressSockets, last)
+	one.send("4fence")
+	one.want("4fence")
+}
+
+// This machine's own addresses do not count, unless they shall; 0 is no limit.
+func TestExempt(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"loopback": func(c *Config) { c.MaxSocketsPerAddress, c.MaxHandshakesPerAddress = 1, 1 },
+		"no limit": func(c *Config) {
+			c.MaxSockets, c.MaxSocketsPerAddress, c.MaxHandshakesPerAddress, c.LimitLoopback = 0, 0, 0, true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := start(t, change)
+			for range 15 {
+				a.poll(4)
+			}
+		})
+	}
+}
+
+// Behind a proxy that is trusted every browser counts for itself, one of IPv6 with its whole network.
+func TestAddressBehindProxy(t *testing.T) {
+	a := start(t, func(c *Config) {
+		c.MaxSocketsPerAddress = 1
+		c.TrustedProxies = networks(t, "127.0.0.1")
+	})
+	for _, c := range []struct {
+		forwarded string
+		status    int
+	}{
+		{"198.51.100.1", http.StatusOK},
+		{"198.51.100.1", http.StatusTooManyRequests},
+		{"8.8.8.8, 198.51.100.1", http.StatusTooManyRequests},
+		{"::ffff:198.51.100.1", http.StatusTooManyRequests},
+		{"198.51.100.2", http.StatusOK},
+		{"2001:db8:1:2::1", http.StatusOK},
+		{"2001:db8:1:2:ffff::1", http.StatusTooManyRequests},
+		{"2001:db8:1:3::1", http.StatusOK},
+	} {
+		got := a.newPoller(onPolling).request(http.MethodGet, "", "X-Forwarded-For", c.forwarded)
+		if got.status != c.status {
+			t.Errorf("%s on polling: %v, want %d", c.forwarded, got, c.status)
+		}
+		// Now its only place is taken.
+		if got := a.handshake(onWebsocket, "X-Forwarded-For", c.forwarded); got.status != http.StatusTooManyRequests {
+			t.Errorf("%s on websocket: %v", c.forwarded, got)
+		}
+	}
+	if got := a.handshake(onWebsocket, "X-Forwarded-For", "198.51.100.3"); got.status != http.StatusSwitchingProtocols {
+		t.Errorf("another one: %v", got)
+	}
+}
+
+// Whatever way a connection ends, or comes not to be, its address is given back once.
+func TestAddressesAreGivenBack(t *testing.T) {
+	a := start(t, func(c *Config) { c.LimitLoopback, c.MaxHandshakesPerAddress, c.MaxSocketsPerAddress = true, 0, 6 })
+	go func() {
+		for range a.opened { // nobody waits for these
+		}
+	}()
+	defer close(a.opened)
+	var all sync.WaitGroup
+	for i := range 8 {
+		b := a.from(fmt.Sprintf("127.0.0.%d", 2+i%2))
+		all.Go(func() {
+			for j := range 40 {
+				switch (i + j) % 5 {
+				case 0: // a websocket, reset
+					if w, _ := b.connect("EIO=4", nil); w != nil {
+						_ = w.conn.(*net.TCPConn).SetLinger(0)
+						_ = w.conn.Close()
+					}
+				case 1: // a websocket, closed in order
+					if w, _ := b.connect("EIO=4", masked(ws.OpClose, true, nil)); w != nil {
+						for _, _, err := w.next(); err == nil; _, _, err = w.next() {
+						}
+					}
+				case 2: // no websocket after all
+					b.newPoller(onWebsocket).request(http.MethodGet, "", "Upgrade", "h2c", "Connection", "Upgrade")
+				case 3: // polling, closed
+					p := b.newPoller(onPolling)
+					if got := p.get(); got.status == http.StatusOK {
+						p.query += "&sid=" + strings.Split(got.body, `"`)[3]
+						p.post("1")
+					}
+				case 4: // polling, twice at a time
+					p := b.newPoller(onPolling)
+					if got := p.get(); got.status == http.StatusOK {
+						p.query += "&sid=" + strings.Split(got.body, `"`)[3]
+						one := later(p.get)
+						p.get()
+						<-one
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	a.wantNobody()
+}
+
+// A server that closes gives back, too, who was just coming in.
+func TestAddressesAreGivenBackAtTheEnd(t *testing.T) {
+	for range 5 {
+		a := start(t, func(c *Config) { c.LimitLoopback, c.MaxHandshakesPerAddress = true, 0 })
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for range 10 {
+					a.newPoller(onPolling).get()
+				}
+			})
+			all.Go(func() {
+				for range 10 {
+					if w, _ := a.connect("EIO=4", nil); w != nil {
+						_, _, _ = w.next()
+					}
+				}
+			})
+		}
+		all.Go(a.Close)
+		all.Wait()
+		a.wantNobody()
+		a.wantRefused(RefusedDraining, a.refusing())
+	}
+}
+
+// addressed is a connection in memory that says it comes from somewhere.
+type addressed struct {
+	net.Conn
+	from net.Addr
+}
+
+func (c addressed) RemoteAddr() net.Addr { return c.from }
+
+// startAddressed is startPiped for browsers of the Internet.
+func startAddressed(t testing.TB, from func() string, change ...func(*Config)) *app {
+	p := pipes{make(chan net.Conn), make(chan struct{})}
+	return startOn(t, p, func() (net.Conn, error) {
+		here, there := net.Pipe()
+		p.conns <- addressed{there, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from()), 1))}
+		return here, nil
+	}, change...)
+}
+
+// Ten seconds' worth at once, for an office that comes back, then the rate.
+func TestMaxHandshakesPerAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from := "198.51.100.1"
+		a := startAddressed(t, func() string { return from }, func(c *Config) { c.MaxHandshakesPerAddress = 4 })
+		last := a.refusing()
+		for i := range 40 {
+			if i%2 == 0 {
+				a.poll(4)
+			} else {
+				a.socket(4)
+			}
+		}
+		a.wantRefused(RefusedAddressHandshakes, last)
+		from = "198.51.100.2"
+		a.socket(4)
+		from = "198.51.100.1"
+		a.wantRefused(RefusedAddressHandshakes, last)
+		time.Sleep(time.Second / 4)
+		a.poll(4)
+		a.wantRefused(RefusedAddressHandshakes, last)
+		time.Sleep(time.Second)
+		for range 4 {
+			a.socket(4)
+		}
+		a.wantRefused(RefusedAddressHandshakes, last)
+	})
+}
+
+// An address is known for as long as it has sockets or owes handshakes; a
+// stranger with very many networks does not make the server remember them.
+func TestVisitorsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from := ""
+		a := startAddressed(t, func() string { return from }, func(c *Config) { c.MaxHandshakesPerAddress = 100 })
+		known := func() int {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return len(a.visitors)
+		}
+		from = "2001:db8::1"
+		stays := a.socket(4)
+		for i := range 5000 {
+			from = fmt.Sprintf("2001:db8:%x:%x::1", 1+i/256, i%256)
+			p := a.poll(4)
+			p.session.Close("ours") // at once: the bucket is not full again
+			p.http.CloseIdleConnections()
+			a.wantClose("ours")
+			time.Sleep(time.Millisecond)
+			if n := known(); n > minVisitors {
+				t.Fatalf("%d addresses are remembered", n)
+			}
+		}
+		from = "2001:db8::2" // of the network that stayed
+		other := a.socket(4)
+		network := netip.MustParseAddr("2001:db8::")
+		if n := a.visitors[network].sockets; n != 2 {
+			t.Errorf("%d sockets are known of a network that has two", n)
+		}
+		time.Sleep(time.Second)
+		stays.session.Close("ours")
+		other.session.Close("ours")
+		if _, known := a.visitors[network]; known {
+			t.Error("a network without sockets is remembered")
+		}
+	})
+}
