@@ -169,7 +169,7 @@ func TestPollingSlowPOST(t *testing.T) {
 		body, half := io.Pipe()
 		defer func() { _ = half.Close() }()
 		result := later(func() answer { return p.do(http.MethodPost, body) })
-		if reason := <-a.closed; reason != ReasonNetwork || time.Since(began) != postTimeout {
+		if reason := <-a.closed; reason != ReasonNetwork || time.Since(began) != bodyTimeout {
 			t.Errorf("closed after %v: %s", time.Since(began), reason)
 		}
 		<-result

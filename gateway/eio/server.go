@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"time"
 )
 
 // A Server holds the sessions and is their http.Handler, for any path: the
@@ -91,6 +92,10 @@ func refuse(w http.ResponseWriter, e protocolError) {
 
 // ServeHTTP routes a request to the session that it belongs to, or begins one.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// Also where nobody reads it: net/http does, after the answer, to use the connection again.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
 	allowOrigin(w, r)
 	if r.Method == http.MethodOptions {
 		w.WriteHeader(http.StatusNoContent)

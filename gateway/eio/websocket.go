@@ -54,6 +54,9 @@ var readBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
 func upgradeConn(w http.ResponseWriter, r *http.Request, maxPayload int64) (*wsConn, []byte, error) {
 	conn, rw, _, err := ws.HTTPUpgrader{}.Upgrade(r, w)
 	if err != nil {
+		if conn != nil { // refused, but taken from net/http
+			_ = conn.Close()
+		}
 		return nil, nil, err
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
