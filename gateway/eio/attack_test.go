@@ -241,6 +241,24 @@ func TestUpgradeAgainstEverything(t *testing.T) {
 	a.wantEmpty()
 }
 
+// A websocket that was answered cannot take over a session that has closed
+// meanwhile, and keep its connection so (trap K4).
+func TestUpgradeAfterClose(t *testing.T) {
+	a := start(t)
+	p := a.poll(4)
+	w := p.upgrade()
+	w.send("2probe")
+	w.want("3probe")
+	p.wantGet("6") // the probe has been dealt with
+	p.session.Close("ours")
+	if op, payload := w.receive(); op != ws.OpClose {
+		t.Fatalf("got %v %q", op, payload)
+	}
+	w.send("5")
+	w.wantEnd()
+	a.wantClose("ours")
+}
+
 // A poll that breaks off while it is answered is nobody else's answer (trap R13).
 func TestPollsThatBreakOff(t *testing.T) {
 	a := start(t)

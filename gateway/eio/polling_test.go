@@ -113,6 +113,7 @@ func TestPollingTwoPOSTs(t *testing.T) {
 	}
 }
 
+// A poll that breaks off ends the session: nobody else gets its answer (trap R13).
 func TestPollingCancelledGET(t *testing.T) {
 	a := start(t)
 	p := a.poll(4)
