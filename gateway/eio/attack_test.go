@@ -326,6 +326,28 @@ func TestRefusedWebsocketEnds(t *testing.T) {
 	}
 }
 
+// So does one whose answer nobody reads.
+func TestHandshakeUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := startPiped(t) // a pipe takes nothing that is not read
+		s, err := a.stranger()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Close() }()
+		_ = s.SetDeadline(time.Now().Add(time.Hour))
+		began := time.Now()
+		s.say(handshake("EIO=4"), 0)
+		_, err = s.Write([]byte("x"))
+		for err == nil { // until it is closed; net/http takes a byte ahead
+			_, err = s.Write([]byte("x"))
+		}
+		if !errors.Is(err, io.ErrClosedPipe) || time.Since(began) > upgradeTimeout {
+			t.Errorf("ended after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
 // A body that does not come is waited for with a bound, also where nobody reads it.
 func TestBodyThatNeverComes(t *testing.T) {
 	const endless = "\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -441,6 +463,20 @@ func TestPingsUnread(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A poll whose answer nobody reads is cut off (trap M2).
+func TestPollUnread(t *testing.T) {
+	a := start(t, func(c *Config) { c.WriteTimeout = 100 * time.Millisecond })
+	p := a.poll(4)
+	p.session.write(Message(bytes.Repeat([]byte("x"), 32<<20))) // more than the kernel takes
+	s, err := a.stranger()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	s.say([]byte("GET /socket.io/?"+p.query+" HTTP/1.1\r\nHost: test\r\n\r\n"), 0)
+	a.wantClose(ReasonSlow)
 }
 
 // What a browser sends starts no goroutine (trap M8).

@@ -2,6 +2,7 @@ package sio
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net"
@@ -85,6 +86,18 @@ func TestLibraryHearsConnectOnly(t *testing.T) {
 	}
 	if want := int32(2*len(hostile) + 2); clients.Load() >= want {
 		t.Errorf("the library knows %d clients of %d", clients.Load(), want)
+	}
+}
+
+// A binary message is the attachment of a packet that nobody reads, not a
+// packet itself (trap M4).
+func TestAttachmentsAreNotRead(t *testing.T) {
+	b := start(t)
+	p := b.join(4, true)
+	p.send("b" + base64.StdEncoding.EncodeToString([]byte(`20["register",{"userid":"x"}]`)))
+	p.wantAlive()
+	if b.hub.Users() != 0 {
+		t.Error("registered")
 	}
 }
 
