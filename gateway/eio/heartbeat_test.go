@@ -37,7 +37,7 @@ func TestHeartbeatOnWebsocket(t *testing.T) {
 	a.wantClose(ReasonTimeout)
 }
 
-// A browser that never asks for its pings is closed as well.
+// A browser that never asks for its pings is closed as well (trap M3).
 func TestHeartbeatWithoutGET(t *testing.T) {
 	t.Parallel()
 	a := start(t, quick)

@@ -13,8 +13,8 @@ import (
 // upgrade: it waits for its last poll to end. Node's server uses the same.
 const probePause = 100 * time.Millisecond
 
-// postTimeout bounds the time that the body of a POST may take.
-const postTimeout = 30 * time.Second
+// bodyTimeout bounds the time that the body of a request may take.
+const bodyTimeout = 30 * time.Second
 
 // openPolling begins a session on polling and answers with all that it has to say.
 func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, s *Session) {
@@ -108,7 +108,6 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(postTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.server.MaxPayload))
 	if err != nil {
 		var large *http.MaxBytesError

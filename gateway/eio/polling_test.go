@@ -113,6 +113,7 @@ func TestPollingTwoPOSTs(t *testing.T) {
 	}
 }
 
+// A poll that breaks off ends the session: nobody else gets its answer (trap R13).
 func TestPollingCancelledGET(t *testing.T) {
 	a := start(t)
 	p := a.poll(4)
@@ -169,7 +170,7 @@ func TestPollingSlowPOST(t *testing.T) {
 		body, half := io.Pipe()
 		defer func() { _ = half.Close() }()
 		result := later(func() answer { return p.do(http.MethodPost, body) })
-		if reason := <-a.closed; reason != ReasonNetwork || time.Since(began) != postTimeout {
+		if reason := <-a.closed; reason != ReasonNetwork || time.Since(began) != bodyTimeout {
 			t.Errorf("closed after %v: %s", time.Since(began), reason)
 		}
 		<-result

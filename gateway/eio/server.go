@@ -23,6 +23,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Server holds the sessions and is their http.Handler, for any path: the
@@ -104,6 +105,10 @@ func answerError(w http.ResponseWriter, status int, e protocolError) {
 
 // ServeHTTP routes a request to the session that it belongs to, or begins one.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// Also where nobody reads it: net/http does, after the answer, to use the connection again.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Add("Vary", "Origin")

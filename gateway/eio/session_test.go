@@ -13,7 +13,7 @@ import (
 )
 
 // However many close a session at once, and in the middle of messages, OnClose
-// comes once and last, and no two calls overlap: the app checks that.
+// comes once and last, and no two calls overlap: the app checks that (traps R6, R7).
 func TestCloseFromEverywhere(t *testing.T) {
 	a := start(t)
 	a.onMessage = func(s *Session, data []byte, _ bool) {
@@ -51,7 +51,7 @@ func TestCloseFromEverywhere(t *testing.T) {
 	}
 }
 
-// A close inside a turn is told after it; what follows is not heard.
+// A close inside a turn is told after it; what follows is not heard (trap R4).
 func TestCloseInATurn(t *testing.T) {
 	a := start(t)
 	told := false
@@ -68,7 +68,7 @@ func TestCloseInATurn(t *testing.T) {
 	a.wantClose("ours")
 }
 
-// A session that is closed in OnOpen was open, and closes.
+// A session that is closed in OnOpen was open, and closes (trap R5).
 func TestCloseInOnOpen(t *testing.T) {
 	a := start(t)
 	a.onOpen = func(s *Session) { s.Close("ours") }
@@ -232,7 +232,7 @@ func TestOpenAgainstServerClose(t *testing.T) {
 	}
 }
 
-// A browser that does not read is closed as slow, and holds nothing then.
+// A browser that does not read is closed as slow, and holds nothing then (trap M2).
 func TestSlowReader(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"queue of messages": func(c *Config) { c.QueueLength = 10 },
@@ -272,7 +272,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// A browser on polling that does not ask is no different.
+// A browser on polling that does not ask is no different (trap M3).
 func TestSlowPoller(t *testing.T) {
 	a := start(t, func(c *Config) { c.QueueLength = 10 })
 	p := a.poll(4)

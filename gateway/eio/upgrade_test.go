@@ -177,7 +177,7 @@ func TestUpgradeThenSilence(t *testing.T) {
 	})
 }
 
-// The session's close ends the websocket that asks to take over.
+// The session's close ends the websocket that asks to take over (trap K4).
 func TestUpgradeOfAClosedSession(t *testing.T) {
 	a := start(t)
 	p := a.poll(4)
@@ -190,7 +190,7 @@ func TestUpgradeOfAClosedSession(t *testing.T) {
 	a.wantClose(ReasonClient)
 }
 
-// A close in the moment of taking over keeps its bound on the browser's answer.
+// A close in the moment of taking over keeps its bound on the browser's answer (trap K4).
 func TestUpgradeAgainstClose(t *testing.T) {
 	a := start(t)
 	here, there := net.Pipe()
@@ -232,7 +232,7 @@ func (c *slowConn) SetReadDeadline(d time.Time) error {
 	return c.Conn.SetReadDeadline(d)
 }
 
-// What a server sends all through an upgrade arrives once and in order.
+// What a server sends all through an upgrade arrives once and in order (trap R9).
 func TestUpgradeKeepsOrder(t *testing.T) {
 	for _, eio := range []int{3, 4} {
 		t.Run(fmt.Sprint(eio), func(t *testing.T) {

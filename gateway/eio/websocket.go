@@ -52,8 +52,11 @@ var readBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
 // upgradeConn answers a websocket handshake. It returns the connection and
 // what the browser has sent behind its request already.
 func upgradeConn(w http.ResponseWriter, r *http.Request, maxPayload int64) (*wsConn, []byte, error) {
-	conn, rw, _, err := ws.HTTPUpgrader{}.Upgrade(r, w)
+	conn, rw, _, err := ws.HTTPUpgrader{Timeout: upgradeTimeout}.Upgrade(r, w)
 	if err != nil {
+		if conn != nil { // refused, but taken from net/http
+			_ = conn.Close()
+		}
 		return nil, nil, err
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {

@@ -85,7 +85,7 @@ func TestWebsocketClosedByServer(t *testing.T) {
 }
 
 // What the protocols forbid ends the session with the code that says so, and
-// nothing that follows in the same bytes is heard.
+// nothing that follows in the same bytes is heard. RSV1 would be compression (trap M7).
 func TestWebsocketFaults(t *testing.T) {
 	frame := func(first byte, payload string) []byte {
 		b := masked(ws.OpText, true, []byte(payload))
@@ -226,7 +226,7 @@ func slicesOf(b []byte, size int) func(func([]byte) bool) {
 	}
 }
 
-// A websocket that is silent holds no read buffer.
+// A websocket that is silent holds no read buffer (trap M5).
 func TestWebsocketIdleHoldsNoBuffer(t *testing.T) {
 	var held atomic.Int32
 	made := readBuffers.New

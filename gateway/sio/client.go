@@ -26,12 +26,11 @@ func (g *Gateway) onOpen(s *eio.Session) {
 	c := &client{gateway: g, session: s, seam: &seam{Socket: nothing, session: s}}
 	s.Data = c
 	c.expiry = time.AfterFunc(g.ConnectTimeout, func() { s.Close(reasonIdle) })
-	if s.Protocol() == 4 {
-		g.library.Emit("connection", c.seam)
-		return
+	if s.Protocol() < 4 {
+		// Clients before 3.0 do not ask for "/": they are in it.
+		c.join(func() { g.library.Emit("connection", c.seam) })
 	}
-	// Clients before 3.0 do not ask for "/": they are in it.
-	c.join(func() { g.library.Emit("connection", c.seam) })
+	// Of the others the library hears when they ask for a namespace: it starts a goroutine for each.
 }
 
 // reasonIdle ends a session that joined no namespace in time.
@@ -68,16 +67,21 @@ func (c *client) onMessage(data []byte, binary bool) {
 }
 
 func (c *client) onConnect(p packet) {
-	request := &parser.Packet{Type: parser.CONNECT, Nsp: p.namespace}
 	if len(p.data) > 0 {
-		var auth map[string]any
+		// An object, which stays here: the library would keep it as a map,
+		// twenty times as large, for as long as the socket is there.
+		var auth struct{}
 		if len(p.data) > maxAuth || json.Unmarshal(p.data, &auth) != nil {
 			c.session.Close(eio.ReasonProtocol)
 			return
 		}
-		request.Data = auth
 	}
-	c.join(func() { c.seam.onData(request) })
+	c.join(func() {
+		if c.seam.onData == nil {
+			c.gateway.library.Emit("connection", c.seam)
+		}
+		c.seam.onData(&parser.Packet{Type: parser.CONNECT, Nsp: p.namespace})
+	})
 }
 
 // join asks the library to let the client into a namespace and passes its answer

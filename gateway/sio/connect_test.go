@@ -65,6 +65,7 @@ func TestConnectUnknownNamespace(t *testing.T) {
 	p.wantAlive()
 }
 
+// A browser that joins nothing does not stay (trap M3).
 func TestConnectTimeout(t *testing.T) {
 	b := start(t, func(c *Config) { c.ConnectTimeout = 500 * time.Millisecond })
 	silent, refused, polling := b.open(4), b.open(4), b.open(4, true)
@@ -168,7 +169,7 @@ func TestInvalidPackets(t *testing.T) {
 	natstest.Await(t, "the others to be gone", func() bool { return b.sockets.Load() == 1 })
 }
 
-// What clients send and nobody here reads is ignored.
+// What clients send and nobody here reads is ignored (trap M4).
 func TestIgnoredPackets(t *testing.T) {
 	b := start(t)
 	for _, revision := range []int{3, 4} {

@@ -21,12 +21,12 @@ type packet struct {
 	data      []byte // JSON, or none; lent
 }
 
-// These bound what nobody sends longer. The library keeps what comes with a
-// CONNECT for as long as the socket is there.
+// These bound what nobody sends longer.
 const (
 	maxNamespace = 512
 	maxAck       = 20
 	maxAuth      = 8 << 10
+	maxEvent     = 64 << 10 // a register of 32 ids, all of them long and escaped, is 49 KiB
 )
 
 // parsePacket splits a packet. Binary packets are not split: nothing reads them.
@@ -63,8 +63,12 @@ func (p packet) path() string {
 	return path
 }
 
-// event returns the name and the arguments of an EVENT packet.
+// event returns the name and the arguments of an EVENT packet. One beyond
+// maxEvent has neither: split into its parts it would be seventy times as large.
 func (p packet) event() (name string, args []json.RawMessage, ok bool) {
+	if len(p.data) > maxEvent {
+		return "", nil, true
+	}
 	if json.Unmarshal(p.data, &args) != nil || len(args) == 0 {
 		return "", nil, false
 	}

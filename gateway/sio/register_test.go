@@ -155,6 +155,7 @@ func TestSeveralSocketsOfOneUser(t *testing.T) {
 	}
 }
 
+// All of a burst arrives, in its order (trap R1).
 func TestEventsInOrder(t *testing.T) {
 	b := start(t)
 	tabs := []*tab{b.join(4), b.join(4, true), b.join(3), b.join(3, true)}

@@ -1,0 +1,398 @@
+package sio
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gobwas/ws"
+	"github.com/nats-io/nats.go"
+	"github.com/zishang520/socket.io-go-parser/v2/parser"
+	"github.com/zishang520/socket.io/v2/socket"
+
+	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/siotest"
+	"github.com/ramainen/doit-socket/internal/wire"
+)
+
+// What strangers try and no other test is about; docs/attacks.md is the list of all.
+
+// eavesdrop notes what the library is told, of all browsers.
+func (b *bench) eavesdrop() (clients, packets *atomic.Int32) {
+	b.t.Helper()
+	clients, packets = new(atomic.Int32), new(atomic.Int32)
+	err := b.library.On("connection", func(args ...any) {
+		clients.Add(1)
+		s := args[0].(*seam)
+		onData := s.onData
+		s.onData = func(args ...any) {
+			packets.Add(1)
+			if p, ok := args[0].(*parser.Packet); !ok || p.Type != parser.CONNECT || p.Data != nil || s.decision == nil {
+				b.t.Errorf("the library hears %+v, asked %v", args, s.decision != nil)
+				return
+			}
+			onData(args...)
+		}
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return clients, packets
+}
+
+// Whatever a browser sends, the library hears that it wants to join a
+// namespace, when it is asked, and nothing else: no event, no acknowledgement,
+// no attachment, no payload (traps K1, M4, R6, R15). Of a browser that asks for
+// nothing it hears nothing.
+func TestLibraryHearsConnectOnly(t *testing.T) {
+	b := start(t)
+	clients, packets := b.eavesdrop()
+	b.open(4)
+	b.open(4, true)
+	var hostile []string
+	for kind := range 10 {
+		for _, rest := range []string{
+			"", "{}", "[]", "null", `"x"`, `["x"]`, `["register"]`, `1["x"]`, `/,["x"]`, `/shop,["x"]`, `/shop?a=b,{"a":1}`, `{"token":{"deep":[[[1]]]}}`,
+			`1-["x",{"_placeholder":true,"num":0}]`, `5999999999-[]`, `999999999999999999999`, "\x00", "\xd0", `{"__proto__":{"x":1}}`, `["__proto__"]`,
+		} {
+			hostile = append(hostile, fmt.Sprint("4", kind, rest))
+		}
+	}
+	for _, revision := range []int{3, 4} {
+		for i, packet := range hostile {
+			p := b.open(revision, make([]bool, i%2)...)
+			if i%3 > 0 {
+				_ = p.transport.Send("40")
+			}
+			_ = p.transport.Send(packet)
+			_ = p.transport.Send(map[int]string{3: "2fence", 4: `420["unregister",{"userid":"fence"}]`}[revision])
+			for got := p.next(); got != "" && got != "1" && got != "3fence" && !strings.HasPrefix(got, "430"); {
+				got = p.next()
+			}
+			p.transport.Close()
+		}
+	}
+	if packets.Load() == 0 {
+		t.Error("nothing was heard")
+	}
+	if want := int32(2*len(hostile) + 2); clients.Load() >= want {
+		t.Errorf("the library knows %d clients of %d", clients.Load(), want)
+	}
+}
+
+// A binary message is the attachment of a packet that nobody reads, not a
+// packet itself (trap M4).
+func TestAttachmentsAreNotRead(t *testing.T) {
+	b := start(t)
+	p := b.join(4, true)
+	p.send("b" + base64.StdEncoding.EncodeToString([]byte(`20["register",{"userid":"x"}]`)))
+	p.wantAlive()
+	if b.hub.Users() != 0 {
+		t.Error("registered")
+	}
+}
+
+// What the library says unasked reaches nobody: its rooms and broadcasts, in
+// which messages are lost, cannot be used by mistake (traps R1, R11).
+func TestLibrarySpeaksWhenAsked(t *testing.T) {
+	b := start(t)
+	p := b.join(4)
+	p.wantAlive()
+	root := *b.root.Load()
+	root.Sockets().Range(func(id socket.SocketId, s *socket.Socket) bool {
+		for _, err := range []error{root.Emit("x"), root.To(socket.Room(id)).Emit("x"), s.Emit("x")} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		return true
+	})
+	p.wantAlive()
+}
+
+// However fast browsers come and go, each is told closed once, and the library
+// keeps no socket and no room of it (traps R3, R4, R5, R7, R11).
+func TestComeAndGoHammered(t *testing.T) {
+	b := start(t)
+	var opened, closed atomic.Int32
+	onOpen, onClose := b.engine.OnOpen, b.engine.OnClose
+	b.engine.OnOpen = func(s *eio.Session) { opened.Add(1); onOpen(s) }
+	b.engine.OnClose = func(s *eio.Session, reason eio.Reason) { onClose(s, reason); closed.Add(1) }
+	b.join(4) // the library's "/" is known
+	scripts := [][]string{
+		{"40"},
+		{"40", `42["register",{"userid":"a"}]`},
+		{"40", `42["register",{"userid":["a","b","c"]}]`, `42["unregister",{"userid":"b"}]`, "41"},
+		{"40", "41", "40", `42["register",{"userid":"a"}]`, "41", "40"},
+		{"40/x,", "40", "40/y,"},
+		{"40", "40"},
+		{"40", "1"},
+	}
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			for i := range 400 {
+				b.comeAndGo(scripts[(worker+i)%len(scripts)], 3+i%2, worker*97+i*13)
+			}
+		})
+	}
+	all.Wait()
+	natstest.Await(t, "all but one to be closed", func() bool {
+		return b.sockets.Load() == 1 && b.engine.Sessions() == 1 && closed.Load() == opened.Load()-1
+	})
+	if opened.Load() < 1000 {
+		t.Errorf("only %d were opened", opened.Load())
+	}
+	root := *b.root.Load()
+	if sockets, rooms := root.Sockets().Len(), root.Adapter().Rooms().Len(); sockets != 1 || rooms != 1 {
+		t.Errorf("the library holds %d sockets in %d rooms", sockets, rooms)
+	}
+	b.wantUsers(0)
+}
+
+// comeAndGo sends a handshake and packets, of which the last bytes are missing,
+// waits for some of the answer, and is gone.
+func (b *bench) comeAndGo(packets []string, revision, cut int) {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	all := fmt.Appendf(nil, "GET /socket.io/?EIO=%d&transport=websocket HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"+
+		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", revision)
+	for _, packet := range packets {
+		all = append(all, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(packet))))...)
+	}
+	_, _ = conn.Write(all[:len(all)-cut%4])
+	if cut%3 > 0 {
+		_, _ = conn.Read(make([]byte, 1+cut%400))
+	}
+	if cut%2 == 0 {
+		_ = conn.(*net.TCPConn).SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// register and unregister that come in one piece take effect in their order,
+// and nothing of them after the end of the connection (trap R6).
+func TestRegisterInOrder(t *testing.T) {
+	const browsers = 200
+	b := start(t)
+	var transports [browsers]siotest.Transport
+	id := func(i int) string { return fmt.Sprintf(`",{"userid":"%d"}]`, i) }
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			for i := worker; i < browsers; i += 4 {
+				transport, err := siotest.DialSocket(b.url, fmt.Sprintf("EIO=%d&transport=websocket", 3+i/2%2))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				transports[i] = transport
+				_ = transport.Send("40")
+				for range 20 {
+					_ = transport.Send(`42["register` + id(i))
+					_ = transport.Send(`42["unregister` + id(i))
+				}
+				if i%2 == 0 {
+					_ = transport.Send(`42["register` + id(i))
+				}
+				_ = transport.Send(`420["unregister",{"userid":"fence"}]`)
+				for got := ""; !strings.HasPrefix(got, "430") && err == nil; {
+					got, err = one(transport)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.wantUsers(browsers / 2)
+	for i, transport := range transports {
+		if n := b.emit(fmt.Sprint(i), "x"); n != 1-i%2 {
+			t.Errorf("browser %d: %d sockets took it", i, n)
+		}
+		_ = transport.Send(`42["register` + id(i))
+		transport.Close()
+	}
+	b.wantUsers(0)
+}
+
+// A socket that takes nothing more stands in nobody's way: all others of the
+// user hear everything (trap R1).
+func TestStuckSocketStopsNobody(t *testing.T) {
+	const events = 1000
+	b := start(t)
+	pages := []*tab{b.join(4), b.join(3), b.join(4, true)}
+	stuck, err := siotest.DialSocket(b.url, "EIO=4&transport=websocket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stuck.Close()
+	for _, packet := range []string{"40", `42["register",{"userid":["42","stuck"]}]`} {
+		if err := stuck.Send(packet); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.wantUsers(2)
+	for _, p := range pages {
+		p.register("42")
+	}
+	large := `"` + strings.Repeat("x", 900<<10) + `"`
+	for range 6 {
+		b.emit("stuck", "x", large) // the kernel does not take it all
+	}
+	if n := b.publish("stuck", nil, nats.Header{wire.HeaderOp: {wire.OpDisconnect}}); n != 1 { // as soon as it has been sent all that
+		t.Fatalf("%d sockets", n)
+	}
+	for i := range events {
+		if n := b.emit("42", "n", fmt.Sprint(i)); n != len(pages) {
+			t.Fatalf("event %d: %d sockets took it", i, n)
+		}
+	}
+	if b.sockets.Load() != 4 {
+		t.Error("the stuck socket is gone: the test proves nothing")
+	}
+	for _, p := range pages {
+		for i := range events {
+			p.want(fmt.Sprintf(`42["n",%d]`, i))
+		}
+	}
+}
+
+// What waits for browsers that do not ask for it is in memory once, however
+// many they are (trap M3).
+func TestAbandonedPollsShareWhatWaits(t *testing.T) {
+	const pollers, events, size = 100, 8, 64 << 10
+	b := start(t)
+	client := &http.Client{}
+	defer client.CloseIdleConnections()
+	for i := range pollers {
+		revision := 3 + i%2
+		body := `42["register",{"userid":"42"}]`
+		if revision == 3 {
+			body = fmt.Sprintf("%d:%s", len(body), body)
+		} else {
+			body = "40\x1e" + body
+		}
+		base := fmt.Sprintf("%s/socket.io/?EIO=%d&transport=polling&b64=1", b.url, revision)
+		answer := ask(t, client, http.MethodGet, base, "")
+		_, id, _ := strings.Cut(answer, `"sid":"`)
+		id, _, _ = strings.Cut(id, `"`)
+		if answer = ask(t, client, http.MethodPost, base+"&sid="+id, body); answer != "ok" {
+			t.Fatalf("POST: %q", answer)
+		}
+	}
+	before := heap()
+	for range events {
+		if n := b.emit("42", "x", `"`+strings.Repeat("я", size/2)+`"`); n != pollers {
+			t.Fatalf("%d sockets took it", n)
+		}
+	}
+	// Once as it is, and once in ASCII for the old clients: three times as long.
+	if grown := heap() - before; grown > 8*events*size {
+		t.Errorf("%d bytes more for %d, taken by %d browsers", grown, events*size, pollers)
+	}
+}
+
+func ask(t *testing.T, client *http.Client, method, url, body string) string {
+	t.Helper()
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer := new(bytes.Buffer)
+	_, _ = answer.ReadFrom(resp.Body)
+	return answer.String()
+}
+
+// heap is what is in use, in bytes.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// A large event of small parts is not taken apart.
+func TestLargeEventIsNotRead(t *testing.T) {
+	b := start(t)
+	p := b.join(4)
+	parts := strings.Repeat(",1", 500_000)
+	packets := []string{
+		`421["other"` + parts + `]`,
+		`422["register",{"userid":[1` + parts + `]}]`,
+		`423["register",{"userid":"x"},[1` + parts + `]]`,
+		`424["disconnect"` + parts + `]`,
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	p.send(packets...)
+	p.wantAlive()
+	runtime.ReadMemStats(&after)
+	if cost := (after.TotalAlloc - before.TotalAlloc) / uint64(len(packets)*len(parts)); cost > 20 { // the sender's copies too
+		t.Errorf("each byte cost %d", cost)
+	}
+	if b.hub.Users() != 0 {
+		t.Error("registered")
+	}
+	longest := `"` + strings.Repeat(`\u0078`, 256) + `"` // is read: 32 ids as long as they may be
+	p.send(`425["register",{"userid":[` + longest + strings.Repeat(","+longest, 31) + `]}]`)
+	p.want(`435[{"ok":true}]`)
+}
+
+// Nothing that a browser sends is logged, at any level.
+func TestNothingPrivateIsLogged(t *testing.T) {
+	b := start(t)
+	var lock sync.Mutex
+	var logged bytes.Buffer
+	log := slog.New(slog.NewTextHandler(writer(func(text []byte) (int, error) {
+		lock.Lock()
+		defer lock.Unlock()
+		return logged.Write(text)
+	}), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	b.log, b.engine.Log = log, log
+	for _, packets := range [][]string{
+		{"40", `420["register",{"userid":"secret"}]`}, {"40", `420["register",{"userid":{"secret":1}}]`}, {"40", `420["unregister",{"userid":["secret",""]}]`},
+		{"40", `42["secret"]`}, {"40", `42["secret"`}, {"40/secret,"}, {`40{"token":"secret"}`}, {`40{"token":"secret"`}, {"4secret"}, {"secret"},
+	} {
+		transport, err := siotest.DialSocket(b.url, "EIO=4&transport=websocket&token=secret")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, packet := range packets {
+			_ = transport.Send(packet)
+		}
+		_ = transport.Send(`429["unregister",{"userid":"fence"}]`)
+		for got, err := one(transport); err == nil && !strings.HasPrefix(got, "439"); {
+			got, err = one(transport)
+		}
+		transport.Close()
+	}
+	b.wantNothing()
+	lock.Lock()
+	defer lock.Unlock()
+	if text := logged.String(); text == "" || strings.Contains(text, "secret") {
+		t.Errorf("logged: %q", text)
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
