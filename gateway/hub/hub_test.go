@@ -28,7 +28,7 @@ func (b *bench) page(subjects ...string) (*recorder, *Socket) {
 func TestASocketHoldsAtMost32Users(t *testing.T) {
 	b := newBench(t)
 	var all []string
-	for i := range MaxUsers {
+	for i := range b.hub.MaxUsers {
 		all = append(all, subject(t, fmt.Sprint(i)))
 	}
 	_, s := b.page(all...)
@@ -38,7 +38,7 @@ func TestASocketHoldsAtMost32Users(t *testing.T) {
 	if err := b.register(s, all[0], subject(t, "one more")); !errors.Is(err, ErrTooManyUsers) {
 		t.Errorf("a 33rd: %v", err)
 	}
-	if b.users() != MaxUsers {
+	if b.users() != b.hub.MaxUsers {
 		t.Errorf("%d subscriptions", b.users())
 	}
 }

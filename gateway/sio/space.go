@@ -44,8 +44,8 @@ func (s *space) Send(m *hub.Message) bool {
 	return s.client.session.Send(frame)
 }
 
-// Flush writes what Send has queued.
-func (s *space) Flush() { s.client.session.Flush() }
+// Flush writes what Send has queued and reports whether the session is still open.
+func (s *space) Flush() bool { s.client.session.Flush(); return true }
 
 // Close tells the page that the server disconnects it, for good: clients do
 // not come back by themselves from that, as with Node's socket.disconnect().
