@@ -207,27 +207,26 @@ func TestACountIsNoReceipt(t *testing.T) {
 func TestAReceiptBehindAZero(t *testing.T) {
 	b := newBench(t)
 	in := newIngest(t, b.server.ClientURL())
-	in.receipts.bound, in.receipts.recount = natstest.Patience, 2*time.Second
-	b.leaves("42")
+	in.receipts.bound, in.receipts.recount = natstest.Patience, natstest.Patience/2
 	other := natstest.Connect(t, b.server)
-	var sub *nats.Subscription
-	ready := make(chan struct{})
-	sub, err := other.Subscribe("user.42", func(m *nats.Msg) {
-		<-ready
-		_ = sub.Unsubscribe()
-		_ = other.Flush()
-		for other.NumSubscriptions()+b.gw.NumSubscriptions() > 0 { // nobody holds the user any more
-			_ = b.gw.Flush()
+	left := make(chan struct{})
+	hold := func(nc *nats.Conn, then func(*nats.Msg)) {
+		if _, err := nc.Subscribe("user.42", func(m *nats.Msg) {
+			_ = m.Sub.Unsubscribe()
+			_ = nc.Flush()
+			then(m)
+		}); err != nil {
+			t.Fatal(err)
 		}
-		_ = other.Publish(m.Reply, []byte("1 other"))
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold(b.gw, func(m *nats.Msg) { <-left; _ = b.gw.Publish(m.Reply, []byte("0 gw")) })
+	hold(other, func(m *nats.Msg) {
+		close(left)
+		time.AfterFunc(100*time.Millisecond, func() { _ = other.Publish(m.Reply, []byte("1 other")) })
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	close(ready)
-	if err := other.Flush(); err != nil {
-		t.Fatal(err)
-	}
 	if reached, err := in.emit([]string{"42"}, "e", []byte("1")); !reached || err != nil {
 		t.Errorf("%v, %v", reached, err)
 	}
