@@ -262,7 +262,7 @@ func TestAFailedWriteEndsTheConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SetWriteDeadline(time.Unix(1, 0)); err != nil {
+	if err := errors.Join(c.SetWriteDeadline(time.Unix(1, 0)), c.SetReadDeadline(time.Now().Add(natstest.Patience))); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := c.Write([]byte("PING\r\n")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
