@@ -19,6 +19,11 @@ func newMetrics(r prometheus.Registerer, g *Gateway) *metrics {
 			Help: "What became of register and unregister events.",
 		}, []string{"event", "result"}),
 	}
+	for _, event := range []string{"register", "unregister"} {
+		for _, result := range []string{"ok", "refused"} {
+			m.registrations.WithLabelValues(event, result)
+		}
+	}
 	r.MustRegister(m.closed, m.registrations,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_gateway_sockets",
