@@ -59,12 +59,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer bus.Shutdown()
-	gatewayBus, err := daemon.Connect("", cfg.Node+" gateway", p.Log, fail, bus.Option())
+	gatewayBus, err := p.Connect("", "gateway", fail, bus.Option())
 	if err != nil {
 		return err
 	}
 	defer daemon.Drain(gatewayBus)
-	ingestBus, err := daemon.Connect("", cfg.Node+" ingest", p.Log, fail, bus.Option())
+	ingestBus, err := p.Connect("", "ingest", fail, bus.Option())
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer fail(nil)
 	p := daemon.NewProcess(cfg.Config, stderr)
 
-	bus, err := daemon.Connect(cfg.NatsURL, cfg.Node+" gateway", p.Log, fail)
+	bus, err := p.Connect(cfg.NatsURL, "gateway", fail)
 	if err != nil {
 		return err
 	}

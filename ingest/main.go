@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer fail(nil)
 	p := daemon.NewProcess(cfg.Config, stderr)
 
-	bus, err := daemon.Connect(cfg.NatsURL, cfg.Node+" ingest", p.Log, fail)
+	bus, err := p.Connect(cfg.NatsURL, "ingest", fail)
 	if err != nil {
 		return err
 	}

@@ -70,20 +70,3 @@ func within[T cmp.Ordered](flag string, value, least, most T) error {
 // upgradeTimeout bounds the time from a websocket probe to the end of the
 // upgrade; Node's server uses the same.
 const upgradeTimeout = 10 * time.Second
-
-// A Reason says why a session ended. The set is closed, so it can label a metric.
-type Reason string
-
-// The reasons for which this package closes a session; the layer above may add its own.
-const (
-	ReasonClient    Reason = "client close"    // the browser said so, or its websocket closed in order
-	ReasonNetwork   Reason = "network"         // the connection broke
-	ReasonTimeout   Reason = "ping timeout"    // no heartbeat came
-	ReasonSlow      Reason = "slow"            // the browser did not take what was sent to it
-	ReasonProtocol  Reason = "protocol error"  // it sent what the protocol forbids
-	ReasonUTF8      Reason = "not utf-8"       // it sent text on its websocket that is not UTF-8
-	ReasonTooLarge  Reason = "too large"       // it sent more than MaxPayload at once
-	ReasonFrames    Reason = "too many frames" // it sent more than MaxFrames
-	ReasonServer    Reason = "server shutdown" // this server ends
-	ReasonPanicking Reason = "internal error"  // a fault of ours, logged
-)

@@ -310,22 +310,7 @@ func join(frames []*Frame) []byte {
 // close sends a close frame and gives the browser a moment to answer it; run
 // ends then at the latest. Nothing is written after it.
 func (c *wsConn) close(reason Reason) {
-	code := ws.StatusNormalClosure
-	switch reason {
-	case ReasonServer:
-		code = ws.StatusGoingAway
-	case ReasonProtocol:
-		code = ws.StatusProtocolError
-	case ReasonUTF8:
-		code = ws.StatusInvalidFramePayloadData
-	case ReasonTooLarge:
-		code = ws.StatusMessageTooBig
-	case ReasonSlow, ReasonTimeout, ReasonFrames:
-		code = ws.StatusPolicyViolation
-	case ReasonPanicking:
-		code = ws.StatusInternalServerError
-	}
-	frame := control(ws.OpClose, ws.NewCloseFrameBody(code, string(reason)))
+	frame := control(ws.OpClose, ws.NewCloseFrameBody(reason.closeCode(), string(reason)))
 	c.writer.Lock()
 	stuck := len(c.rest) > 0 // there is no place for a close frame
 	told := c.writeLast(frame) && c.conn.SetReadDeadline(time.Now().Add(closeGrace)) == nil

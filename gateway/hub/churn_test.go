@@ -21,9 +21,9 @@ type strict struct {
 	fault atomic.Pointer[string]
 }
 
-func (c *strict) ID() string { return "strict" }
-func (c *strict) Flush()     {}
-func (c *strict) Close()     {}
+func (c *strict) ID() string  { return "strict" }
+func (c *strict) Flush() bool { return true }
+func (c *strict) Close()      {}
 
 func (c *strict) Send(m *Message) bool {
 	var e []any

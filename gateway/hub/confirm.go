@@ -2,19 +2,26 @@ package hub
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
-// A confirmer holds the registrations whose subscription NATS has not yet
-// confirmed. They are confirmed together: one round trip to the server
-// answers for everything subscribed before it.
+// A confirmer holds what NATS has not yet confirmed: the registrations whose
+// subscriptions it may not have, and the subscriptions that it may still
+// have. They are confirmed together: one round trip to the server answers for
+// everything before it.
 type confirmer struct {
 	wake chan struct{} // one token: something waits
 
 	mu sync.Mutex
 	// Guarded by mu.
 	waiting []func(error)
+	leaving map[*nats.Subscription]struct{}
 	closed  bool
 }
 
@@ -26,19 +33,88 @@ func (c *confirmer) push(done func(error)) bool {
 		return false
 	}
 	c.waiting = append(c.waiting, done)
+	c.wakeUp()
+	return true
+}
+
+func (c *confirmer) wakeUp() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
+}
+
+// maxLeaving bounds the subscriptions that wait, each for NATS to confirm that
+// it is given up. Beyond it they are not waited for.
+const maxLeaving = 10000
+
+// leave adds a subscription that is about to be given up; it returns false
+// where nobody will wait for that.
+func (c *confirmer) leave(sub *nats.Subscription) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || len(c.leaving) >= maxLeaving {
+		return false
+	}
+	c.leaving[sub] = struct{}{}
+	c.wakeUp()
 	return true
 }
 
-func (c *confirmer) take(last bool) []func(error) {
+func (c *confirmer) takeWaiting(last bool) []func(error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	batch := c.waiting
+	waiting := c.waiting
 	c.waiting, c.closed = nil, last
-	return batch
+	return waiting
+}
+
+func (c *confirmer) listLeaving() []*nats.Subscription {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.leaving))
+}
+
+// left makes nats.go forget subscriptions that NATS has given up, if it has
+// not yet. It returns false if one had been forgotten before.
+func (c *confirmer) left(leaving []*nats.Subscription) (inTime bool) {
+	inTime = true
+	for _, sub := range leaving {
+		if errors.Is(sub.Unsubscribe(), nats.ErrBadSubscription) {
+			inTime = false
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, sub := range leaving {
+		delete(c.leaving, sub)
+	}
+	return inTime
+}
+
+// retire gives up a user's subscription. The caller holds mu, so that nothing
+// is subscribed anew in between.
+//
+// By Unsubscribe nats.go would forget the subscription before the server has:
+// a message on its way would vanish and its emit get no answer. Drain keeps it
+// until the server has confirmed, so that the worker answers with a zero. But
+// a Drain that meets a lost connection is subscribed again on the next one, and
+// then forgotten without a word to the server. So it is used only while there
+// is a connection, and lost ends it with the connection.
+func (h *Hub) retire(sub *nats.Subscription) error {
+	if h.confirm.leave(sub) && h.nc.IsConnected() {
+		return sub.Drain()
+	}
+	return sub.Unsubscribe()
+}
+
+// forsake ends what was leaving when the connection was lost: the server has
+// forgotten it, and nats.go must before it is connected again. If that was too
+// close to tell, another connection puts it right.
+func (h *Hub) forsake() {
+	if !h.confirm.left(h.confirm.listLeaving()) && h.nc.IsConnected() {
+		_ = h.nc.ForceReconnect()
+	}
 }
 
 // roundTrip bounds one attempt to hear from NATS; retry is the pause after a failed one.
@@ -55,17 +131,22 @@ func (h *Hub) runConfirm() {
 		select {
 		case <-h.confirm.wake:
 		case <-h.closing.Done():
-			for _, done := range h.confirm.take(true) {
+			waiting := h.confirm.takeWaiting(true)
+			h.confirm.left(h.confirm.listLeaving())
+			for _, done := range waiting {
 				done(ErrGone)
 			}
 			return
 		}
-		batch := h.confirm.take(false)
+		waiting, leaving := h.confirm.takeWaiting(false), h.confirm.listLeaving()
 		err := h.reach()
-		if err == nil && h.nc.ConnectedClusterName() != "" {
-			err = h.pause(h.Settle)
+		if err == nil {
+			h.confirm.left(leaving)
+			if len(waiting) > 0 {
+				err = h.settle()
+			}
 		}
-		for _, done := range batch {
+		for _, done := range waiting {
 			done(err)
 		}
 	}
@@ -75,16 +156,26 @@ func (h *Hub) runConfirm() {
 // the bus is down it waits; it gives up only when the hub closes.
 func (h *Hub) reach() error {
 	for {
+		asked := time.Now()
 		ctx, cancel := context.WithTimeout(h.closing, roundTrip)
 		err := h.nc.FlushWithContext(ctx)
 		cancel()
 		if err == nil {
+			h.gaps.reachedAt(asked)
 			return nil
 		}
 		if err := h.pause(retry); err != nil {
 			return err
 		}
 	}
+}
+
+// settle returns nil once the other nodes of a cluster know what NATS has seen.
+func (h *Hub) settle() error {
+	if h.nc.ConnectedClusterName() == "" {
+		return nil
+	}
+	return h.pause(h.Settle)
 }
 
 // pause waits, or returns ErrGone as soon as the hub closes.

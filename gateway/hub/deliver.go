@@ -1,22 +1,31 @@
 package hub
 
 import (
+	"slices"
+	"time"
+
 	"github.com/nats-io/nats.go"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 // work delivers the messages of the users that hash to one worker, until Close sends nil.
 func (h *Hub) work(messages <-chan *nats.Msg) {
-	var sockets []*Socket // reused from message to message
+	var deliveries []delivery // reused from message to message
 	var receipt []byte
+	received := time.Now()
 	for m := <-messages; m != nil; m = <-messages {
-		sockets = sockets[:0]
+		before := received
+		received = time.Now()
+		if len(messages) >= cap(messages)-1 {
+			h.flooded(before)
+		}
+		deliveries = deliveries[:0]
 		count := 0
 		switch op := m.Header.Get(wire.HeaderOp); op {
 		case "":
-			sockets, count = h.deliver(m, sockets)
+			deliveries, count = h.deliver(m, deliveries)
 		case wire.OpCount, wire.OpDisconnect:
-			sockets = h.sockets(m.Subject, sockets)
+			sockets := h.sockets(m.Subject)
 			count = len(sockets)
 			if op == wire.OpDisconnect {
 				for _, s := range sockets {
@@ -33,47 +42,58 @@ func (h *Hub) work(messages <-chan *nats.Msg) {
 				h.Metrics.dropped.WithLabelValues("receipt").Inc()
 			}
 		}
-		clear(sockets)
+		clear(deliveries)
 	}
+}
+
+// A delivery is a socket that was offered an event, and whether it took it.
+type delivery struct {
+	socket *Socket
+	took   bool
 }
 
 // deliver queues an event for every socket of its user, then writes. The
 // receipt comes after the write: what it counts, the kernel has, or a queue
 // that the kernel did not empty.
-func (h *Hub) deliver(m *nats.Msg, sockets []*Socket) ([]*Socket, int) {
+func (h *Hub) deliver(m *nats.Msg, deliveries []delivery) ([]delivery, int) {
 	if err := wire.Check(m.Data); err != nil {
 		h.Metrics.dropped.WithLabelValues("malformed").Inc()
-		return sockets, 0
+		return deliveries, 0
 	}
 	except := m.Header.Get(wire.HeaderExcept)
 	message := &Message{Payload: m.Data}
-	count := 0
 	h.mu.RLock()
 	if u := h.users[m.Subject]; u != nil {
 		for _, s := range u.sockets {
 			if except != "" && s.conn.ID() == except {
 				continue
 			}
-			if s.conn.Send(message) {
-				count++
-			}
-			sockets = append(sockets, s)
+			deliveries = append(deliveries, delivery{s, s.conn.Send(message)})
 		}
 	}
 	h.mu.RUnlock()
-	for _, s := range sockets {
-		s.conn.Flush()
-	}
+	count := flush(deliveries)
 	h.Metrics.delivered.Add(float64(count))
-	return sockets, count
+	return deliveries, count
 }
 
-// sockets appends the sockets of a user.
-func (h *Hub) sockets(subject string, to []*Socket) []*Socket {
+// flush writes to the sockets, also to those that took nothing, which may have
+// to close, and returns how many took the event and are still open.
+func flush(deliveries []delivery) (alive int) {
+	for _, d := range deliveries {
+		if open := d.socket.conn.Flush(); open && d.took {
+			alive++
+		}
+	}
+	return alive
+}
+
+// sockets lists the sockets of a user.
+func (h *Hub) sockets(subject string) []*Socket {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	if u := h.users[subject]; u != nil {
-		to = append(to, u.sockets...)
+		return slices.Clone(u.sockets)
 	}
-	return to
+	return nil
 }

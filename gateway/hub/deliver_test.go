@@ -72,7 +72,7 @@ type flushes struct {
 }
 
 func (*flushes) Send(*Message) bool { return false }
-func (c *flushes) Flush()           { c.onFlush() }
+func (c *flushes) Flush() bool      { c.onFlush(); return false }
 func (c *flushes) Close()           { c.onClose() }
 
 // A Conn that the bus closes detaches within Close: the hub's lock must be free.
@@ -157,7 +157,7 @@ type sendFunc func(*Message) bool
 
 func (sendFunc) ID() string             { return "" }
 func (f sendFunc) Send(m *Message) bool { return f(m) }
-func (sendFunc) Flush()                 {}
+func (sendFunc) Flush() bool            { return true }
 func (sendFunc) Close()                 {}
 
 func TestStat(t *testing.T) {
@@ -178,7 +178,7 @@ func TestAllOrNone(t *testing.T) {
 	if err := b.register(s, "user.1", "user.held", "user.2", "user..bad", "user.3"); err == nil {
 		t.Error("no error")
 	}
-	long := make([]string, MaxUsers)
+	long := make([]string, b.hub.MaxUsers)
 	for i := range long {
 		long[i] = fmt.Sprint("user.", i)
 	}

@@ -4,6 +4,8 @@
 // Socket.IO.
 //
 //	NATS ──▶ worker (one for each hash of a user) ──▶ the user's sockets ──▶ receipt
+//	         confirm.go: what was subscribed or given up, NATS has it
+//	         gap.go: what NATS or a worker may have lost, the sockets hear of it
 //
 // A user's messages stay in order because one worker handles them all. A
 // worker never waits for a socket: [Conn.Send] queues, and a socket whose
@@ -13,6 +15,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"runtime"
@@ -24,20 +27,22 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// MaxUsers is how many ids one socket may hold.
-const MaxUsers = 32
-
 // backlog is how many messages may wait for a worker. nats.go drops what
-// finds no room, and counts it; no receipt is given for it.
+// finds no room; no receipt is given for it, and gap.go tells who missed it.
 const backlog = 65536
 
 // Errors that a page gets as the answer to register.
 var (
-	// ErrTooManyUsers is returned when a socket would hold more than [MaxUsers] ids.
-	ErrTooManyUsers = errors.New("too many ids: a socket may hold 32")
+	// ErrTooManyUsers is returned, by way of [TooManyUsers], when a socket would hold more ids than it may.
+	ErrTooManyUsers = errors.New("too many ids")
 	// ErrGone is returned when the socket or the hub has closed meanwhile.
 	ErrGone = errors.New("the connection is closed")
 )
+
+// TooManyUsers is [ErrTooManyUsers] with the limit that was passed.
+func TooManyUsers(limit int) error {
+	return fmt.Errorf("%w: a socket may hold %d", ErrTooManyUsers, limit)
+}
 
 // A Conn is a socket as the hub sees it. Send is called with the hub's lock
 // held: it must only queue, and call nothing of the hub. Flush and Close are
@@ -47,8 +52,9 @@ type Conn interface {
 	ID() string
 	// Send queues an event and reports whether the socket took it.
 	Send(*Message) bool
-	// Flush writes what Send has queued, as far as the network takes it.
-	Flush()
+	// Flush writes what Send has queued, as far as the network takes it, and
+	// reports whether the socket is still open.
+	Flush() (open bool)
 	// Close ends the socket because the bus asked for it.
 	Close()
 }
@@ -69,6 +75,11 @@ type Options struct {
 	// Settle is how long a fresh subscription takes to be known to the other
 	// nodes of a NATS cluster. Every registration waits for it where the server is in one.
 	Settle time.Duration
+	// MaxUsers is how many ids one socket may hold.
+	MaxUsers int
+	// GapEvent is the event by which a socket hears that it may have missed
+	// others; empty, nobody hears of it. [CheckGapEvent] says which names do.
+	GapEvent string
 	// Sockets counts the connected sockets, registered or not, for /stat/all.
 	Sockets func() int
 	Log     *slog.Logger
@@ -82,6 +93,7 @@ type Hub struct {
 	workers []chan *nats.Msg
 	stat    *nats.Subscription
 	confirm confirmer
+	gaps    gaps
 	seed    maphash.Seed
 	running sync.WaitGroup
 	closing context.Context // done when Close is called
@@ -97,6 +109,7 @@ type user struct {
 	subject string
 	sub     *nats.Subscription
 	sockets []*Socket
+	dropped int // how many messages that nats.go dropped are counted; see gap.go
 }
 
 // A Socket is a Conn's membership: the users that it is registered as.
@@ -104,10 +117,16 @@ type Socket struct {
 	conn  Conn
 	users []*user // guarded by Hub.mu
 	gone  bool    // guarded by Hub.mu
+	// losses is how many losses of the bus the socket has heard of, or was
+	// without users at. Guarded by Hub.mu; gap.go says how.
+	losses uint64
 }
 
 // New returns a hub that serves from now on.
 func New(nc *nats.Conn, o Options) (*Hub, error) {
+	if err := CheckGapEvent(o.GapEvent); err != nil {
+		return nil, fmt.Errorf("gap event %q: %w", o.GapEvent, err)
+	}
 	h := &Hub{Options: o, nc: nc, seed: maphash.MakeSeed(), users: make(map[string]*user)}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.workers = make([]chan *nats.Msg, runtime.GOMAXPROCS(0))
@@ -116,8 +135,17 @@ func New(nc *nats.Conn, o Options) (*Hub, error) {
 		h.workers[i] = work
 		h.running.Go(func() { h.work(work) })
 	}
-	h.confirm.wake = make(chan struct{}, 1)
+	h.confirm.wake, h.confirm.leaving = make(chan struct{}, 1), make(map[*nats.Subscription]struct{})
 	h.running.Go(h.runConfirm)
+	h.gaps.wake = make(chan struct{}, 1)
+	h.running.Go(h.runGaps)
+	disconnected := nc.DisconnectErrHandler()
+	nc.SetDisconnectErrHandler(func(nc *nats.Conn, err error) {
+		if disconnected != nil {
+			disconnected(nc, err)
+		}
+		h.lost(err)
+	})
 	var err error
 	if h.stat, err = nc.Subscribe(wire.SubjectStat, h.answerStat); err != nil {
 		h.Close()
@@ -154,8 +182,11 @@ func (h *Hub) add(s *Socket, subjects []string) error {
 			wanted = append(wanted, subject)
 		}
 	}
-	if len(s.users)+len(wanted) > MaxUsers {
-		return ErrTooManyUsers
+	if len(s.users)+len(wanted) > h.MaxUsers {
+		return TooManyUsers(h.MaxUsers)
+	}
+	if len(s.users) == 0 {
+		s.losses = h.gaps.lossesSoFar()
 	}
 	for i, subject := range wanted {
 		u, err := h.user(subject)
@@ -225,7 +256,8 @@ func (h *Hub) leave(s *Socket, i int) {
 		return
 	}
 	delete(h.users, u.subject)
-	if err := u.sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+	h.countDropped(u)
+	if err := h.retire(u.sub); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		h.Log.Warn("unsubscribe failed", "error", err)
 	}
 }
@@ -244,21 +276,28 @@ func (h *Hub) answerStat(m *nats.Msg) {
 	}
 }
 
+// lastRoundTrip bounds the wait for NATS to confirm, at the end, what was given up.
+const lastRoundTrip = time.Second
+
 // Close gives up all subscriptions and returns when the hub's goroutines have
-// ended. Messages that wait for a worker are delivered first. Closing twice is fine.
+// ended. Messages that wait for a worker are delivered first, and what comes
+// until NATS has confirmed that the users are gone is answered. Closing twice is fine.
 func (h *Hub) Close() {
-	if h.closing.Err() != nil {
-		return
-	}
 	h.mu.Lock()
 	users := h.users
 	h.users = nil
 	h.mu.Unlock()
+	if users == nil {
+		return
+	}
 	for _, u := range users {
-		_ = u.sub.Unsubscribe()
+		_ = h.retire(u.sub)
 	}
 	if h.stat != nil {
 		_ = h.stat.Unsubscribe()
+	}
+	if h.nc.IsConnected() {
+		_ = h.nc.FlushTimeout(lastRoundTrip)
 	}
 	h.close()
 	for _, work := range h.workers {

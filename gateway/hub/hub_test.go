@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/ramainen/doit-socket/internal/daemon"
 	"github.com/ramainen/doit-socket/internal/natstest"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
@@ -28,7 +29,7 @@ func (b *bench) page(subjects ...string) (*recorder, *Socket) {
 func TestASocketHoldsAtMost32Users(t *testing.T) {
 	b := newBench(t)
 	var all []string
-	for i := range MaxUsers {
+	for i := range b.hub.MaxUsers {
 		all = append(all, subject(t, fmt.Sprint(i)))
 	}
 	_, s := b.page(all...)
@@ -38,7 +39,7 @@ func TestASocketHoldsAtMost32Users(t *testing.T) {
 	if err := b.register(s, all[0], subject(t, "one more")); !errors.Is(err, ErrTooManyUsers) {
 		t.Errorf("a 33rd: %v", err)
 	}
-	if b.users() != MaxUsers {
+	if b.users() != b.hub.MaxUsers {
 		t.Errorf("%d subscriptions", b.users())
 	}
 }
@@ -227,5 +228,52 @@ func TestSettle(t *testing.T) {
 		if r, _ := b.emit(event(to, `["e"]`)); r.Sockets != 1 {
 			t.Fatalf("user %d: %+v", i, r)
 		}
+	}
+}
+
+// A socket that its own flush closes, over its bound or with the network gone, took nothing.
+func TestASocketThatIsClosedAfterTheFlushIsNotCounted(t *testing.T) {
+	b := newBench(t)
+	b.page("user.42")
+	dead, _ := b.page("user.42")
+	dead.Close()
+	if r, _ := b.emit(event("user.42", `["e"]`)); r.Sockets != 1 {
+		t.Errorf("%+v", r)
+	}
+	if got := counter(t, b.hub.Metrics.delivered, ""); got != 1 {
+		t.Errorf("%v delivered", got)
+	}
+}
+
+// A page's register and its end may come in any order, and the end twice: nothing is left of it.
+func TestRegisterRacesWithDetach(t *testing.T) {
+	b := newBench(t)
+	var done sync.WaitGroup
+	for i := range 500 {
+		s := b.hub.Attach(&recorder{})
+		done.Add(1)
+		done.Go(func() { b.hub.Register(s, []string{fmt.Sprint("user.", i%7)}, func(error) { done.Done() }) })
+		done.Go(func() { b.hub.Detach(s) })
+		done.Go(func() { b.hub.Detach(s); b.hub.Unregister(s, []string{fmt.Sprint("user.", i%7)}) })
+	}
+	done.Wait()
+	if b.users() != 0 || b.hub.Users() != 0 {
+		t.Errorf("%d subscriptions and %d users are left", b.users(), b.hub.Users())
+	}
+}
+
+// While a hub closes, every emit gets a receipt, until nobody is there.
+func TestCloseLeavesNoEmitWithoutAnAnswer(t *testing.T) {
+	b := newBench(t)
+	for range 30 {
+		nc := natstest.Connect(t, b.server)
+		closing := &bench{t: t, server: b.server, hub: newHub(t, nc)}
+		closing.page("user.42")
+		var ended sync.WaitGroup
+		ended.Go(func() { closing.hub.Close(); daemon.Drain(nc) })
+		for there := true; there; {
+			_, there = b.emit(event("user.42", `["e"]`))
+		}
+		ended.Wait()
 	}
 }

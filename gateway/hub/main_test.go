@@ -38,11 +38,15 @@ func newBench(t testing.TB) *bench {
 	return b
 }
 
-func newHub(t testing.TB, nc *nats.Conn) *Hub {
-	h, err := New(nc, Options{
-		Node: "gw", Settle: 50 * time.Millisecond, Sockets: func() int { return 0 },
+func newHub(t testing.TB, nc *nats.Conn, change ...func(*Options)) *Hub {
+	o := Options{
+		Node: "gw", Settle: 50 * time.Millisecond, MaxUsers: 32, Sockets: func() int { return 0 },
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry()),
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	h, err := New(nc, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,10 +129,11 @@ func (r *recorder) Send(m *Message) bool {
 	return !r.full
 }
 
-func (r *recorder) Flush() {
+func (r *recorder) Flush() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.heard, r.queued = append(r.heard, r.queued...), nil
+	return !r.closed
 }
 
 func (r *recorder) Close() {

@@ -35,11 +35,8 @@ type Config struct {
 	ConnectTimeout time.Duration `default:"10s" help:"How long a browser may stay connected without joining a namespace."`
 	Drain          time.Duration `default:"10s" help:"Time over which the sockets are closed, evenly, when the process is told to stop."`
 	Settle         time.Duration `default:"50ms" help:"How long a new user's subscription takes to be known on all nodes of a NATS cluster; register is answered after it."`
-}
-
-// DefaultConfig returns the defaults of the flags.
-func DefaultConfig() Config {
-	return Config{Config: eio.DefaultConfig(), ConnectTimeout: 10 * time.Second, Drain: 10 * time.Second, Settle: 50 * time.Millisecond}
+	MaxIDs         int           `name:"max-ids" default:"32" help:"How many ids one socket may hold, at least 1."`
+	GapEvent       string        `default:"doit:gap" help:"Event that tells a page that it may have missed others and should ask for them again; empty, no page is told."`
 }
 
 // Validate says what is wrong with the configuration.
@@ -50,10 +47,31 @@ func (c Config) Validate() error {
 	if least, most := 100*time.Millisecond, time.Hour; c.ConnectTimeout < least || c.ConnectTimeout > most {
 		return fmt.Errorf("--connect-timeout is %v: it must be %v to %v", c.ConnectTimeout, least, most)
 	}
+	if most := time.Hour; c.Drain < 0 || c.Drain > most {
+		return fmt.Errorf("--drain is %v: it must be 0s to %v", c.Drain, most)
+	}
 	if most := 10 * time.Second; c.Settle < 0 || c.Settle > most {
 		return fmt.Errorf("--settle is %v: it must be 0s to %v", c.Settle, most)
 	}
+	if c.MaxIDs < 1 {
+		return fmt.Errorf("--max-ids is %d: it must be at least 1", c.MaxIDs)
+	}
+	if err := hub.CheckGapEvent(c.GapEvent); err != nil {
+		return fmt.Errorf("--gap-event is %q: %w", c.GapEvent, err)
+	}
 	return nil
+}
+
+// DefaultConfig returns the defaults of the flags.
+func DefaultConfig() Config {
+	return Config{
+		Config:         eio.DefaultConfig(),
+		ConnectTimeout: 10 * time.Second,
+		Drain:          10 * time.Second,
+		Settle:         50 * time.Millisecond,
+		MaxIDs:         32,
+		GapEvent:       "doit:gap",
+	}
 }
 
 // A Gateway holds the sockets of this node. It is safe for concurrent use.
@@ -75,11 +93,13 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 	g.metrics = newMetrics(reg, g)
 	var err error
 	g.hub, err = hub.New(nc, hub.Options{
-		Node:    node,
-		Settle:  cfg.Settle,
-		Sockets: func() int { return int(g.sockets.Load()) },
-		Log:     log,
-		Metrics: hub.NewMetrics(reg),
+		Node:     node,
+		Settle:   cfg.Settle,
+		MaxUsers: cfg.MaxIDs,
+		GapEvent: cfg.GapEvent,
+		Sockets:  func() int { return int(g.sockets.Load()) },
+		Log:      log,
+		Metrics:  hub.NewMetrics(reg),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the hub: %w", err)

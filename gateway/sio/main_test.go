@@ -36,6 +36,7 @@ type bench struct {
 	t    testing.TB
 	url  string
 	nats *server.Server
+	bus  *nats.Conn // the gateway's
 	pub  *nats.Conn
 	root atomic.Pointer[socket.Namespace] // the library's "/", once somebody has joined it
 	base uint32                           // NATS subscriptions without users
@@ -48,6 +49,7 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, nats: natstest.Start(t), counted: prometheus.NewRegistry()}
 	nc := natstest.Connect(t, b.nats)
+	b.bus = nc
 	b.pub = natstest.Connect(t, b.nats)
 	cfg := DefaultConfig()
 	for _, f := range change {

@@ -28,8 +28,17 @@ func newMetrics(r prometheus.Registerer, g *Gateway) *metrics {
 			Help: "What became of register and unregister events.",
 		}, []string{"event", "result"}),
 	}
+	// At 0 from the start: a rate of them is known at once.
 	for _, why := range eio.Refusals() {
-		m.refused.WithLabelValues(string(why)) // at 0 from the start: a rate of it is known at once
+		m.refused.WithLabelValues(string(why))
+	}
+	for _, why := range append(eio.Reasons(), reasonIdle, reasonKicked) {
+		m.closed.WithLabelValues(string(why))
+	}
+	for _, event := range []string{"register", "unregister"} {
+		for _, result := range []string{"ok", "refused"} {
+			m.registrations.WithLabelValues(event, result)
+		}
 	}
 	r.MustRegister(m.closed, m.refused, m.registrations,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -14,7 +14,7 @@ import (
 const maxPending = 64
 
 var (
-	errUserID  = errors.New(`expected {"userid": id}, where id is a string, a number or a list of up to 32 of them`)
+	errUserID  = errors.New(`expected {"userid": id}, where id is a string, a number or a list of them`)
 	errPending = errors.New("too many registrations at once")
 )
 
@@ -28,7 +28,7 @@ func (c *client) onEvent(s *space, p packet) {
 	if name != "register" && name != "unregister" {
 		return
 	}
-	subjects, err := userSubjects(args)
+	subjects, err := userSubjects(args, c.gateway.MaxIDs)
 	switch {
 	case err != nil:
 		c.answer(s, name, p.ack, err)
@@ -63,8 +63,8 @@ func (c *client) answer(s *space, event, ack string, err error) {
 	s.acknowledge(ack, answer)
 }
 
-// userSubjects reads {"userid": id | [id, ...]} as subjects, all or none.
-func userSubjects(args []json.RawMessage) ([]string, error) {
+// userSubjects reads {"userid": id | [id, ...]} as up to limit subjects, all or none.
+func userSubjects(args []json.RawMessage, limit int) ([]string, error) {
 	if len(args) == 0 {
 		return nil, errUserID
 	}
@@ -79,8 +79,8 @@ func userSubjects(args []json.RawMessage) ([]string, error) {
 		if json.Unmarshal(arg.UserID, &list) != nil || len(list) == 0 {
 			return nil, errUserID
 		}
-		if len(list) > hub.MaxUsers {
-			return nil, hub.ErrTooManyUsers
+		if len(list) > limit {
+			return nil, hub.TooManyUsers(limit)
 		}
 	}
 	subjects := make([]string, 0, len(list))

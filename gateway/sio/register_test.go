@@ -14,7 +14,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-const malformed = `[{"ok":false,"error":"expected {\"userid\": id}, where id is a string, a number or a list of up to 32 of them"}]`
+const malformed = `[{"ok":false,"error":"expected {\"userid\": id}, where id is a string, a number or a list of them"}]`
 
 // The bytes of every answer, and who hears what afterwards.
 func TestRegister(t *testing.T) {

@@ -56,8 +56,8 @@ func (s *space) Send(m *hub.Message) bool {
 	return s.client.session.Send(frame)
 }
 
-// Flush writes what Send has queued.
-func (s *space) Flush() { s.client.session.Flush() }
+// Flush writes what Send has queued and reports whether the socket is open after it.
+func (s *space) Flush() (open bool) { return s.client.session.Flush() }
 
 // Close tells the page that the server disconnects it, for good: clients do
 // not come back by themselves from that, as with Node's socket.disconnect().

@@ -41,21 +41,18 @@ type Ingest struct {
 	Config
 	nc       *nats.Conn
 	receipts *receipts
-	emits    *prometheus.CounterVec
+	metrics  *metrics
 	log      *slog.Logger
 }
 
 // New returns an ingest that publishes on nc.
 func New(cfg Config, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer) (*Ingest, error) {
-	in := &Ingest{Config: cfg, nc: nc, log: log, emits: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "doit_ingest_emits_total",
-		Help: "Emits, by the HTTP status and the body that answered them.",
-	}, []string{"status", "answer"})}
-	reg.MustRegister(in.emits)
+	in := &Ingest{Config: cfg, nc: nc, log: log, metrics: newMetrics(reg)}
 	var err error
-	if in.receipts, err = newReceipts(nc); err != nil {
+	if in.receipts, err = newReceipts(nc, in.metrics); err != nil {
 		return nil, fmt.Errorf("subscribe to receipts: %w", err)
 	}
+	watchBacklog(reg, in.receipts.sub)
 	return in, nil
 }
 
@@ -108,7 +105,7 @@ func (in *Ingest) answer(c *gin.Context, reached bool, err error) {
 	if err != nil {
 		in.log.Debug("emit refused", "status", code, "error", err)
 	}
-	in.emits.WithLabelValues(strconv.Itoa(code), body).Inc()
+	in.metrics.emits.WithLabelValues(strconv.Itoa(code), body).Inc()
 	c.String(code, body)
 }
 

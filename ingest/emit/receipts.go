@@ -11,8 +11,16 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// bound is how long an emit waits for receipts. It is part of the promise: 503 after it.
-const bound = time.Second
+const (
+	// bound is how long an emit waits for receipts. It is part of the promise: 503 after it.
+	bound = time.Second
+	// recount is how long after a zero the bus is asked whether anyone still
+	// holds the user, and again after that. Receipts that were on their way
+	// with the zero come first.
+	recount = 50 * time.Millisecond
+	// rememberLate is how many emits without an outcome are remembered, to know their receipts when they come.
+	rememberLate = 1000
+)
 
 // receipts publishes requests and collects what the gateways answer, for all
 // requests through one subscription. A reply goes to
@@ -20,33 +28,50 @@ const bound = time.Second
 //	<inbox>.<number of the request>.<index of the receiver>
 //
 // so that the answer "no responders", which NATS itself gives at once where
-// nobody is subscribed, tells whom it is about.
+// nobody is subscribed, tells whom it is about; or, where it was only asked
+// who holds the user, to the same with .count behind it.
 type receipts struct {
-	nc     *nats.Conn
-	prefix string
-	bound  time.Duration // [bound], but in tests
-	sub    *nats.Subscription
+	nc      *nats.Conn
+	prefix  string
+	bound   time.Duration // [bound], but in tests
+	recount time.Duration // [recount], but in tests
+	sub     *nats.Subscription
+	metrics *metrics
 
 	mu sync.Mutex
 	// Guarded by mu.
 	next    uint64
 	waiting map[uint64]*request
+	late    []uint64 // of those in waiting, the ones whose time is over
 }
 
 // A request waits for the receipts of one emit.
 type request struct {
-	done chan struct{} // closed when the outcome is known
+	done  chan struct{} // closed when the outcome is known
+	zeros chan struct{} // one token: a receiver has been answered with zero
 
 	// Guarded by receipts.mu.
-	reached  bool
-	nobody   int    // receivers for whom no node is subscribed
-	answered []bool // receivers of whom anything was heard
-	left     int    // receivers of whom nothing was heard
-	closed   bool
+	reached   bool
+	receivers []knowledge
+	silent    int // receivers of whom nothing was heard
+	open      int // receivers who are not known to be nobody's
+	over      bool
 }
 
-func newReceipts(nc *nats.Conn) (*receipts, error) {
-	r := &receipts{nc: nc, prefix: nc.NewInbox() + ".", bound: bound, waiting: make(map[uint64]*request)}
+// knowledge is what is known of a receiver whom no socket's receipt was for.
+type knowledge uint8
+
+const (
+	silent knowledge = iota
+	zero             // a gateway had no socket for it: another may
+	nobody           // no gateway holds it
+)
+
+// countSuffix is at the end of a reply subject where sockets are only counted.
+const countSuffix = ".count"
+
+func newReceipts(nc *nats.Conn, m *metrics) (*receipts, error) {
+	r := &receipts{nc: nc, prefix: nc.NewInbox() + ".", bound: bound, recount: recount, metrics: m, waiting: make(map[uint64]*request)}
 	var err error
 	r.sub, err = nc.Subscribe(r.prefix+">", r.receive)
 	if err != nil {
@@ -58,36 +83,72 @@ func newReceipts(nc *nats.Conn) (*receipts, error) {
 func (r *receipts) close() { _ = r.sub.Unsubscribe() }
 
 // request publishes the payload to every subject. It returns true at the first
-// receipt above zero, false when every receiver was answered for with none,
-// and errUnconfirmed when neither came within the bound.
+// receipt above zero, false when there is nobody for any receiver, and else,
+// after the bound, false if every receiver was answered for, and
+// errUnconfirmed if not.
 func (r *receipts) request(subjects []string, payload []byte) (reached bool, err error) {
 	if len(subjects) == 0 {
 		return false, nil
 	}
+	late := time.NewTimer(r.bound)
+	defer late.Stop()
 	number, req := r.begin(len(subjects))
-	defer r.end(number)
+	defer func() { r.end(number, err == nil) }()
 	reply := r.prefix + strconv.FormatUint(number, 36) + "."
 	for i, subject := range subjects {
 		if err := r.nc.PublishRequest(subject, reply+strconv.Itoa(i), payload); err != nil {
 			return false, err
 		}
 	}
-	timer := time.NewTimer(r.bound)
-	defer timer.Stop()
-	select {
-	case <-req.done:
-	case <-timer.C:
+	var again <-chan time.Time
+	for {
+		select {
+		case <-req.done:
+			return r.outcome(req)
+		case <-late.C:
+			return r.outcome(req)
+		case <-req.zeros:
+			if again == nil {
+				again = time.After(r.recount)
+			}
+		case <-again:
+			again = time.After(r.recount)
+			for _, i := range r.zeros(req) {
+				count := &nats.Msg{Subject: subjects[i], Reply: reply + strconv.Itoa(i) + countSuffix, Header: nats.Header{wire.HeaderOp: {wire.OpCount}}}
+				if err := r.nc.PublishMsg(count); err != nil {
+					return false, errUnconfirmed
+				}
+			}
+		}
 	}
+}
+
+func (r *receipts) outcome(req *request) (reached bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !req.reached && req.left > 0 {
+	if !req.reached && req.silent > 0 {
 		return false, errUnconfirmed
 	}
 	return req.reached, nil
 }
 
+// zeros lists the receivers that are answered for with zeros only.
+func (r *receipts) zeros(req *request) (indexes []int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, known := range req.receivers {
+		if known == zero {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
+}
+
 func (r *receipts) begin(receivers int) (number uint64, req *request) {
-	req = &request{done: make(chan struct{}), answered: make([]bool, receivers), left: receivers}
+	req = &request{
+		done: make(chan struct{}), zeros: make(chan struct{}, 1),
+		receivers: make([]knowledge, receivers), silent: receivers, open: receivers,
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.next++
@@ -95,43 +156,79 @@ func (r *receipts) begin(receivers int) (number uint64, req *request) {
 	return r.next, req
 }
 
-func (r *receipts) end(number uint64) {
+// end forgets a request, or remembers it for its late receipts if it had no outcome.
+func (r *receipts) end(number uint64, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.waiting, number)
+	if known {
+		delete(r.waiting, number)
+		return
+	}
+	r.waiting[number].over = true
+	if len(r.late) == rememberLate {
+		delete(r.waiting, r.late[0])
+		r.late = r.late[1:]
+	}
+	r.late = append(r.late, number)
 }
 
 // receive takes one answer: a gateway's receipt, or the bus's word that there is no gateway.
 func (r *receipts) receive(m *nats.Msg) {
-	number, index, _ := strings.Cut(strings.TrimPrefix(m.Subject, r.prefix), ".")
+	tail, counted := strings.CutSuffix(strings.TrimPrefix(m.Subject, r.prefix), countSuffix)
+	number, index, _ := strings.Cut(tail, ".")
 	n, err := strconv.ParseUint(number, 36, 64)
-	i, errIndex := strconv.Atoi(index)
-	if err != nil || errIndex != nil {
-		return
-	}
-	nobody := len(m.Data) == 0 && m.Header.Get("Status") == "503"
-	receipt, err := wire.ParseReceipt(m.Data)
-	if err != nil && !nobody {
-		return
-	}
+	i, errIndex := strconv.ParseUint(index, 10, 16)
+	noResponders := len(m.Data) == 0 && m.Header.Get("Status") == "503"
+	receipt, errReceipt := wire.ParseReceipt(m.Data)
+	malformed := err != nil || errIndex != nil || errReceipt != nil && !noResponders
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	req := r.waiting[n]
-	if req == nil || req.closed || i < 0 || i >= len(req.answered) {
-		return
+	switch {
+	case malformed, n > r.next, req != nil && int(i) >= len(req.receivers):
+		r.metrics.malformed.Inc()
+	case req == nil:
+		// Its emit was answered by an earlier one.
+	case req.over:
+		if !counted && !noResponders {
+			r.metrics.late.Inc()
+		}
+	case counted && !noResponders:
+		// Somebody holds the user now. Whether the event reached him, a receipt says, not this.
+	default:
+		req.learn(int(i), noResponders, receipt.Sockets)
 	}
-	if !req.answered[i] {
-		req.answered[i] = true
-		req.left--
+}
+
+// learn adds what one answer tells of a receiver. The caller holds receipts.mu.
+//
+// That there are no responders is final, also if the answer is to a count that
+// was asked after a zero: gateways that had the event and have given up the
+// user since have sent their receipts before that.
+func (req *request) learn(i int, noResponders bool, sockets int) {
+	known := &req.receivers[i]
+	if *known == silent {
+		req.silent--
+		*known = zero
 	}
-	if nobody {
-		req.nobody++
+	switch {
+	case noResponders && *known == zero:
+		*known = nobody
+		req.open--
+	case sockets > 0:
+		req.reached = true
+	case !noResponders:
+		select {
+		case req.zeros <- struct{}{}:
+		default:
+		}
 	}
-	req.reached = req.reached || receipt.Sockets > 0
-	// A zero does not end the wait: another node may hold the user too.
-	if req.reached || req.nobody == len(req.answered) {
-		req.closed = true
-		close(req.done)
+	if req.reached || req.open == 0 {
+		select {
+		case <-req.done:
+		default:
+			close(req.done)
+		}
 	}
 }

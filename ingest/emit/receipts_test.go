@@ -45,6 +45,9 @@ func TestOutcomes(t *testing.T) {
 	quick, patient := newIngest(t, b.server.ClientURL()), newIngest(t, b.server.ClientURL())
 	patient.receipts.bound = natstest.Patience
 	b.holds("held", 2)
+	for _, id := range []string{"left1", "left2", "left3", "left4"} {
+		b.leaves(id)
+	}
 	b.holds("zero", 0)
 	b.holds("silent", -1)
 	for _, c := range []struct {
@@ -60,6 +63,10 @@ func TestOutcomes(t *testing.T) {
 		{"silent held zero", true, nil, false},
 		{"held held", true, nil, false},
 		{"zero nobody", false, nil, true},
+		{"left1", false, nil, false},
+		{"left2 nobody left2", false, nil, false},
+		{"left3 held", true, nil, false},
+		{"left4 silent", false, errUnconfirmed, true},
 		{"nobody silent", false, errUnconfirmed, true},
 		{"zero silent", false, errUnconfirmed, true},
 	} {
@@ -99,6 +106,10 @@ func TestForgedReceipts(t *testing.T) {
 	if reached, err := in.emit([]string{"42"}, "e", []byte("1")); reached || !errors.Is(err, errUnconfirmed) {
 		t.Errorf("%v, %v", reached, err)
 	}
+	// All but one to a request that is over, and one that has no valid subject.
+	if got := counted(t, in.metrics.malformed); got != 8+8+1 {
+		t.Errorf("%v are counted", got)
+	}
 }
 
 // A receipt that is late for its emit answers no later one.
@@ -128,8 +139,113 @@ func TestLateReceipts(t *testing.T) {
 	if err := <-outcome; !errors.Is(err, errUnconfirmed) {
 		t.Errorf("the second emit: %v", err)
 	}
-	if len(in.receipts.waiting) != 0 {
+	natstest.Await(t, "late receipt", func() bool { return counted(t, in.metrics.late) == 1 })
+	for range rememberLate + 10 {
+		number, _ := in.receipts.begin(1)
+		in.receipts.end(number, false)
+	}
+	if len(in.receipts.waiting) != rememberLate || len(in.receipts.late) != rememberLate {
 		t.Errorf("%d requests are remembered", len(in.receipts.waiting))
+	}
+}
+
+// counted is what a metric says.
+func counted(t testing.TB, c prometheus.Collector) float64 {
+	t.Helper()
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(c)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families[0].GetMetric()[0].GetCounter().GetValue()
+}
+
+// leaves is a user whose last socket has just gone: the event finds none, and the subscription goes.
+func (b *bench) leaves(id string) {
+	var sub *nats.Subscription
+	held := make(chan struct{})
+	sub, err := b.gw.Subscribe("user."+id, func(m *nats.Msg) {
+		<-held
+		_ = m.Respond([]byte("0 gw"))
+		_ = sub.Drain()
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	close(held)
+	if err := b.gw.Flush(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// After a zero the ingest asks who holds the user. That somebody does is no
+// OK, whatever he answers: he may have come after the event.
+func TestACountIsNoReceipt(t *testing.T) {
+	b := newBench(t)
+	in := newIngest(t, b.server.ClientURL())
+	in.receipts.recount = 10 * time.Millisecond
+	asked := make(chan struct{}, 1000)
+	b.subscribe("user.42", func(m *nats.Msg) {
+		if m.Header.Get(wire.HeaderOp) == wire.OpCount {
+			asked <- struct{}{}
+			_ = m.Respond([]byte("1 gw"))
+			return
+		}
+		_ = m.Respond([]byte("0 gw"))
+	})
+	if reached, err := in.emit([]string{"42"}, "e", []byte("1")); reached || err != nil {
+		t.Errorf("%v, %v", reached, err)
+	}
+	if len(asked) < 2 {
+		t.Errorf("asked %d times in a second", len(asked))
+	}
+}
+
+// A gateway whose receipt comes after another one's zero, and which has given
+// up the user since, is heard before nobody is.
+func TestAReceiptBehindAZero(t *testing.T) {
+	b := newBench(t)
+	in := newIngest(t, b.server.ClientURL())
+	in.receipts.bound, in.receipts.recount = natstest.Patience, natstest.Patience/2
+	other := natstest.Connect(t, b.server)
+	left := make(chan struct{})
+	hold := func(nc *nats.Conn, then func(*nats.Msg)) {
+		if _, err := nc.Subscribe("user.42", func(m *nats.Msg) {
+			_ = m.Sub.Unsubscribe()
+			_ = nc.Flush()
+			then(m)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold(b.gw, func(m *nats.Msg) { <-left; _ = b.gw.Publish(m.Reply, []byte("0 gw")) })
+	hold(other, func(m *nats.Msg) {
+		close(left)
+		time.AfterFunc(100*time.Millisecond, func() { _ = other.Publish(m.Reply, []byte("1 other")) })
+	})
+	if reached, err := in.emit([]string{"42"}, "e", []byte("1")); !reached || err != nil {
+		t.Errorf("%v, %v", reached, err)
+	}
+}
+
+// The bus goes while it is asked: nothing is known of other gateways.
+func TestTheBusGoesAfterAZero(t *testing.T) {
+	b := newBench(t)
+	in := newIngest(t, b.server.ClientURL())
+	in.receipts.bound = natstest.Patience
+	gone := make(chan struct{}, 1000)
+	b.subscribe("user.42", func(m *nats.Msg) {
+		_ = m.Respond([]byte("0 gw"))
+		_ = b.gw.Flush()
+		gone <- struct{}{}
+	})
+	go func() { <-gone; natstest.Stop(b.server) }()
+	if reached, err := in.emit([]string{"42"}, "e", []byte("1")); reached || !errors.Is(err, errUnconfirmed) {
+		t.Errorf("%v, %v", reached, err)
 	}
 }
 

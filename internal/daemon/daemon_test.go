@@ -123,7 +123,7 @@ func TestAConnectionClosedForGoodIsTold(t *testing.T) {
 	var log bytes.Buffer
 	s := natstest.Start(t)
 	failed := make(chan error, 1)
-	nc, err := Connect(s.ClientURL(), "test", slog.New(slog.NewTextHandler(&log, nil)), func(err error) { failed <- err })
+	nc, err := logged(&log).Connect(s.ClientURL(), "test", func(err error) { failed <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestAConnectionClosedForGoodIsTold(t *testing.T) {
 		t.Fatal("not told")
 	}
 
-	drained, err := Connect(s.ClientURL(), "test", slog.Default(), func(err error) { failed <- err })
+	drained, err := logged(&log).Connect(s.ClientURL(), "test", func(err error) { failed <- err })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,10 @@ package daemon
 import (
 	"bytes"
 	"errors"
-	"log/slog"
+	"io"
+	"net"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,9 +35,13 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func connect(t *testing.T, url string, log *slog.Logger) *nats.Conn {
+func logged(log io.Writer) *Process {
+	return NewProcess(Config{Node: "test", LogLevel: "debug"}, log)
+}
+
+func connect(t *testing.T, url string, log io.Writer) *nats.Conn {
 	t.Helper()
-	nc, err := Connect(url, "test", log, func(err error) { t.Errorf("failed: %v", err) })
+	nc, err := logged(log).Connect(url, "role", func(err error) { t.Errorf("failed: %v", err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +55,7 @@ func TestTheBusMayComeLater(t *testing.T) {
 	log := &lockedBuffer{}
 	s := natstest.Start(t)
 	natstest.Stop(s)
-	nc := connect(t, strings.Replace(s.ClientURL(), "nats://", "nats://name:secret-word@", 1), NewLog("debug", log))
+	nc := connect(t, strings.Replace(s.ClientURL(), "nats://", "nats://name:secret-word@", 1), log)
 	if Connected(nc)() == nil {
 		t.Error("connected to nothing")
 	}
@@ -81,7 +88,7 @@ func TestTheBusMayComeLater(t *testing.T) {
 func TestRefusedIsTold(t *testing.T) {
 	s := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "name", "right" })
 	failed := make(chan error, 1)
-	nc, err := Connect(strings.Replace(s.ClientURL(), "nats://", "nats://name:wrong@", 1), "test", slog.New(slog.DiscardHandler), func(err error) { failed <- err })
+	nc, err := logged(io.Discard).Connect(strings.Replace(s.ClientURL(), "nats://", "nats://name:wrong@", 1), "test", func(err error) { failed <- err })
 	if err != nil {
 		if !errors.Is(err, nats.ErrAuthorization) || strings.Contains(err.Error(), "wrong") {
 			t.Errorf("refused with %v", err)
@@ -103,8 +110,7 @@ func TestRefusedIsTold(t *testing.T) {
 // returns; without a server it does not wait for one.
 func TestDrain(t *testing.T) {
 	s := natstest.Start(t)
-	log := slog.New(slog.DiscardHandler)
-	nc := connect(t, s.ClientURL(), log)
+	nc := connect(t, s.ClientURL(), io.Discard)
 	other := natstest.Connect(t, s)
 	heard, err := other.SubscribeSync("hello")
 	if err != nil {
@@ -130,12 +136,139 @@ func TestDrain(t *testing.T) {
 		}
 	}
 
-	away := connect(t, s.ClientURL(), log)
+	away := connect(t, s.ClientURL(), io.Discard)
 	natstest.Stop(s)
 	natstest.Await(t, "disconnect", func() bool { return !away.IsConnected() })
 	began := time.Now()
 	Drain(away)
 	if took := time.Since(began); !away.IsClosed() || took > drainTime/2 {
 		t.Errorf("closed: %v, after %v", away.IsClosed(), took)
+	}
+}
+
+// metric reads one series; labels are "name=value".
+func metric(t *testing.T, p *Process, name string, labels ...string) float64 {
+	t.Helper()
+	families, err := p.Metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			var got []string
+			for _, l := range m.GetLabel() {
+				got = append(got, l.GetName()+"="+l.GetValue())
+			}
+			if family.GetName() == name && slices.Equal(got, labels) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no %s %q", name, labels)
+	return 0
+}
+
+// An operator sees by the metrics that NATS was away and what it refuses; the log names no user.
+func TestBusMetrics(t *testing.T) {
+	log := &lockedBuffer{}
+	s := natstest.Start(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "gw", Password: "pw", Permissions: &server.Permissions{Subscribe: &server.SubjectPermission{Deny: []string{"user.*"}}}}}
+	})
+	p := logged(log)
+	url := strings.Replace(s.ClientURL(), "nats://", "nats://gw:pw@", 1)
+	nc, err := p.Connect(url, "gateway", func(err error) { t.Errorf("failed: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Drain(nc) })
+	other, err := p.Connect(url, "ingest", func(err error) { t.Errorf("failed: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Drain(other) })
+
+	for _, kind := range []string{"permissions", "subscriptions", "slow consumer", "other"} {
+		if n := metric(t, p, "doit_nats_errors_total", "connection=gateway", "kind="+kind); n != 0 {
+			t.Errorf("%s: %v", kind, n)
+		}
+	}
+	if _, err := nc.SubscribeSync("user.secret-id"); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Await(t, "refusal", func() bool {
+		return metric(t, p, "doit_nats_errors_total", "connection=gateway", "kind=permissions") == 1
+	})
+	if text := log.String(); strings.Contains(text, "secret-id") || !strings.Contains(text, `user.…`) {
+		t.Errorf("logged %s", text)
+	}
+	if n := metric(t, p, "doit_nats_connected", "connection=gateway"); n != 1 {
+		t.Errorf("connected: %v", n)
+	}
+	natstest.Stop(s)
+	natstest.Await(t, "disconnect", func() bool { return metric(t, p, "doit_nats_connected", "connection=gateway") == 0 })
+	natstest.Restart(t, s, func(o *server.Options) { o.Users = []*server.User{{Username: "gw", Password: "pw"}} })
+	natstest.Await(t, "reconnect", func() bool { return metric(t, p, "doit_nats_reconnects_total", "connection=gateway") == 1 })
+	if n := metric(t, p, "doit_nats_errors_total", "connection=ingest", "kind=permissions"); n != 0 {
+		t.Errorf("the other connection has %v errors", n)
+	}
+}
+
+// A bus that stands still takes no bytes any more: publishes fail soon, as
+// when it is away, and when it goes on all is subscribed.
+func TestTheBusStandsStill(t *testing.T) {
+	s := natstest.Start(t, natstest.MaxPayload(2<<20))
+	proxy := natstest.StartProxy(t, s)
+	p := logged(io.Discard)
+	nc, err := p.Connect(proxy.URL(), "gateway", func(err error) { t.Errorf("failed: %v", err) }, nats.IgnoreDiscoveredServers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Drain(nc) })
+	proxy.Freeze(true, true)
+	refused := make(chan error, 1)
+	go func() {
+		for {
+			if err := nc.Publish("hello", make([]byte, 1<<20)); err != nil {
+				refused <- err
+				return
+			}
+		}
+	}()
+	select {
+	case <-refused:
+	case <-time.After(natstest.Patience):
+		t.Error("publish waits")
+	}
+	heard, err := nc.SubscribeSync("hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Freeze(false, false)
+	natstest.Await(t, "another connection", func() bool {
+		return nc.IsConnected() && metric(t, p, "doit_nats_reconnects_total", "connection=gateway") > 0
+	})
+	if err := nc.Publish("hello", []byte("hi")); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := heard.NextMsg(natstest.Patience); err != nil || string(m.Data) != "hi" {
+		t.Errorf("heard %v, %v", m, err)
+	}
+}
+
+// What could not be written is not forgotten by going on: the connection ends.
+func TestAFailedWriteEndsTheConnection(t *testing.T) {
+	s := natstest.Start(t)
+	c, err := dialer{}.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.SetWriteDeadline(time.Unix(1, 0)), c.SetReadDeadline(time.Now().Add(natstest.Patience))); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Write([]byte("PING\r\n")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("wrote %d, %v", n, err)
+	}
+	if _, err := io.Copy(io.Discard, c); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("reading goes on: %v", err)
 	}
 }

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ramainen/doit-socket/internal/siotest"
+)
+
+// An operator finds every metric in the manual, and there is none in it that is not.
+func TestMetricsAreDocumented(t *testing.T) {
+	manual, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := freeAddress(t)
+	out := serveOn(t, admin)
+	page := siotest.Dial(t, urlIn(t, out, "listens on "), siotest.Options{})
+	page.Register("42")
+	page.Close()
+	names := func(text, pattern string) []string {
+		var names []string
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			names = append(names, m[1])
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	documented := names(string(manual), "`(doit_[a-z_]+)`")
+	var got []string
+	for deadline := 1000; deadline > 0 && !slices.Contains(got, "doit_gateway_closed_total"); deadline-- { // once the page is gone
+		_, metrics := get(t, "http://"+admin+"/metrics")
+		got = names(metrics, `(?m)^# HELP (doit_[a-z_]+) `)
+	}
+	if !slices.Equal(got, documented) {
+		t.Errorf("the program has\n%s\nthe manual\n%s", strings.Join(got, "\n"), strings.Join(documented, "\n"))
+	}
+}

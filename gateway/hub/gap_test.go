@@ -1,0 +1,415 @@
+package hub
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+)
+
+func telling(o *Options) { o.GapEvent = "doit:gap" }
+
+// A gap is what a page is told of one.
+type gap struct {
+	Since  int64  `json:"since"`
+	Reason string `json:"reason"`
+}
+
+// gapIn reads a gap event; it fails the test if it has not exactly the two fields.
+func gapIn(t testing.TB, payload string) (g gap) {
+	t.Helper()
+	data, ok := strings.CutPrefix(payload, `["doit:gap",`)
+	d := json.NewDecoder(strings.NewReader(strings.TrimSuffix(data, "]")))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&g); !ok || err != nil {
+		t.Fatalf("heard %s: %v", payload, err)
+	}
+	return g
+}
+
+// awaitGap waits for the page to hear something, which must be one gap.
+func awaitGap(t testing.TB, r *recorder) gap {
+	t.Helper()
+	var heard []string
+	natstest.Await(t, "gap", func() bool { heard = append(heard, r.take()...); return len(heard) > 0 })
+	if len(heard) != 1 {
+		t.Fatalf("heard %q", heard)
+	}
+	return gapIn(t, heard[0])
+}
+
+// lose stops the bus and waits until the hub knows.
+func (b *bench) lose() {
+	b.t.Helper()
+	before := b.hub.gaps.lossesSoFar()
+	natstest.Stop(b.server)
+	natstest.Await(b.t, "loss", func() bool { return b.hub.gaps.lossesSoFar() > before })
+}
+
+func (b *bench) comeBack() {
+	b.t.Helper()
+	b.server = natstest.Restart(b.t, b.server)
+	b.pub = natstest.Connect(b.t, b.server)
+}
+
+func newTellingBench(t *testing.T, change ...func(*Options)) *bench {
+	s := natstest.Start(t)
+	nc := natstest.Connect(t, s, quick())
+	return &bench{t: t, server: s, pub: natstest.Connect(t, s), hub: newHub(t, nc, append(change, telling)...)}
+}
+
+// After the bus was away, each socket that was registered hears of it, once,
+// however many users it has; one that came meanwhile or later does not.
+func TestGapAfterALoss(t *testing.T) {
+	b := newTellingBench(t)
+	one, _ := b.page("user.1")
+	many, _ := b.page("user.1", "user.2", "user.3")
+	left, s := b.page("user.4")
+	b.hub.Unregister(s, []string{"user.4"})
+	unregistered := &recorder{}
+	b.hub.Attach(unregistered)
+
+	registered := time.Now()
+	b.page("user.5") // the bus has answered, so nothing was missed before
+	b.lose()
+	known := time.Now()
+	while := &recorder{}
+	done := make(chan error, 1)
+	b.hub.Register(b.hub.Attach(while), []string{"user.1"}, func(err error) { done <- err })
+	if err := b.hub.add(s, []string{"user.4"}); err != nil { // its first user since it had none
+		t.Fatal(err)
+	}
+	b.comeBack()
+
+	var g gap
+	for _, page := range []*recorder{one, many} {
+		g = awaitGap(t, page)
+		if g.Reason != "bus" || g.Since > known.UnixMilli() || g.Since < registered.Add(-transit).UnixMilli() {
+			t.Errorf("%+v, registered at %d, known at %d", g, registered.UnixMilli(), known.UnixMilli())
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	later, _ := b.page("user.1")
+	natstest.Await(t, "end of the gap", func() bool {
+		b.hub.gaps.mu.Lock()
+		defer b.hub.gaps.mu.Unlock()
+		return b.hub.gaps.since.IsZero()
+	})
+	for _, page := range []*recorder{one, many, while, later, left, unregistered} {
+		if heard := page.take(); len(heard) > 0 {
+			t.Errorf("heard %q", heard)
+		}
+	}
+	if got := counter(t, b.hub.Metrics.gaps, "bus"); got != 3 {
+		t.Errorf("%v gaps are counted", got)
+	}
+
+	// The next loss is another gap, also for those that came during the last.
+	b.lose()
+	b.comeBack()
+	for _, page := range []*recorder{one, many, while, later, left} {
+		if second := awaitGap(t, page); second.Since <= g.Since {
+			t.Errorf("the second gap is %+v, the first %+v", second, g)
+		}
+	}
+}
+
+// A page that is told can be reached again, as all others.
+func TestGapIsToldWhenAllIsBack(t *testing.T) {
+	const users = 3000
+	b := newTellingBench(t)
+	var mu sync.Mutex
+	var early []int
+	told := make(chan struct{}, users)
+	for i := range users {
+		s := b.hub.Attach(sendFunc(func(*Message) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			if n := b.server.NumSubscriptions(); n < users {
+				early = append(early, int(n))
+			}
+			told <- struct{}{}
+			return true
+		}))
+		b.hub.Register(s, []string{fmt.Sprint("user.", i)}, func(error) {})
+	}
+	b.flush()
+	b.lose()
+	mu.Lock() // b.server changes
+	b.comeBack()
+	mu.Unlock()
+	for range users {
+		select {
+		case <-told:
+		case <-time.After(natstest.Patience):
+			t.Fatal("not all are told")
+		}
+	}
+	if len(early) > 0 {
+		t.Errorf("told when there were %d subscriptions", early)
+	}
+}
+
+// In a cluster the other nodes must know, too.
+func TestGapWaitsForTheCluster(t *testing.T) {
+	nodes := natstest.Cluster(t, 2)
+	nc, err := nats.Connect(nodes[0].ClientURL()+","+nodes[1].ClientURL(), quick(), nats.DontRandomize(), nats.IgnoreDiscoveredServers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	b := &bench{t: t, server: nodes[0], hub: newHub(t, nc, telling, func(o *Options) { o.Settle = 300 * time.Millisecond })}
+	page, _ := b.page("user.42")
+	b.lose()
+	lost := time.Now()
+	awaitGap(t, page)
+	if waited := time.Since(lost); waited < b.hub.Settle-50*time.Millisecond { // lose looks now and then
+		t.Errorf("told after %v", waited)
+	}
+}
+
+// Losses that follow each other before they were told are one gap, since the first.
+func TestLossesInARowAreOneGap(t *testing.T) {
+	b := newTellingBench(t)
+	page, _ := b.page("user.42")
+	b.lose()
+	first := time.Now()
+	b.hub.mu.Lock() // the first cannot be told
+	b.comeBack()
+	natstest.Await(t, "connection", b.hub.nc.IsConnected)
+	b.lose()
+	b.hub.mu.Unlock()
+	b.comeBack()
+	if g := awaitGap(t, page); g.Since > first.UnixMilli() {
+		t.Errorf("since %d, lost at %d", g.Since, first.UnixMilli())
+	}
+	b.emit(event("user.42", `["fence"]`))
+	if heard := page.take(); !slices.Equal(heard, []string{`["fence"]`}) {
+		t.Errorf("heard %q", heard)
+	}
+}
+
+// A bus that falls silent is found out by pings only: since then all may be missing.
+func TestGapSinceTheBusFellSilent(t *testing.T) {
+	const pings = 700 * time.Millisecond
+	s := natstest.Start(t)
+	proxy := natstest.StartProxy(t, s)
+	nc, err := nats.Connect(proxy.URL(), quick(), nats.IgnoreDiscoveredServers(), nats.PingInterval(pings), nats.MaxPingsOutstanding(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	b := &bench{t: t, server: s, hub: newHub(t, nc, telling)}
+	page, _ := b.page("user.42")
+	proxy.Freeze(true, true)
+	silent := time.Now()
+	natstest.Await(t, "loss", func() bool { return b.hub.gaps.lossesSoFar() > 0 })
+	if late := time.Since(silent); late < 2*transit && late < 2*pings {
+		t.Errorf("found out after %v", late)
+	}
+	proxy.Cut()
+	proxy.Freeze(false, false)
+	if g := awaitGap(t, page); g.Since > silent.UnixMilli() {
+		t.Errorf("since %v after the silence began", time.Duration(g.Since-silent.UnixMilli())*time.Millisecond)
+	}
+}
+
+// Many sockets are told one after the other, without the hub's lock, and what
+// they are told is encoded once for all of a namespace.
+func TestTellingIsPaced(t *testing.T) {
+	const sockets = 10 * gapBatch
+	b := newTellingBench(t)
+	var mu sync.Mutex
+	told := make(map[*Message]int)
+	var times []time.Time
+	proceed := make(chan struct{})
+	blocked := make(chan struct{}, sockets)
+	for i := range sockets {
+		c := &pacer{onFlush: func() { blocked <- struct{}{}; <-proceed }}
+		c.onSend = func(m *Message) {
+			mu.Lock()
+			defer mu.Unlock()
+			told[m]++
+			times = append(times, time.Now())
+		}
+		to := fmt.Sprint("user.", i)
+		if i%2 == 1 {
+			to = fmt.Sprint("app.shop.user.", i)
+		}
+		if err := b.register(b.hub.Attach(c), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.lose()
+	b.comeBack()
+	<-blocked // the first of the first batch
+	_, s := b.page("user.new")
+	b.hub.Detach(s)
+	close(proceed)
+	for range sockets - 1 {
+		<-blocked
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if took := times[len(times)-1].Sub(times[0]); took < sockets/gapBatch*gapPause-gapPause {
+		t.Errorf("all in %v", took)
+	}
+	if len(told) != 2 {
+		t.Errorf("%d messages for two namespaces", len(told))
+	}
+	for _, n := range told {
+		if n != sockets/2 {
+			t.Errorf("one message for %d of %d sockets", n, sockets/2)
+		}
+	}
+}
+
+type pacer struct {
+	recorder
+	onSend  func(*Message)
+	onFlush func()
+}
+
+func (p *pacer) Send(m *Message) bool { p.onSend(m); return true }
+func (p *pacer) Flush() bool          { p.onFlush(); return true }
+
+func TestNobodyIsToldWithoutAGapEvent(t *testing.T) {
+	b := newTellingBench(t, func(*Options) {})
+	b.hub.GapEvent = ""
+	page, _ := b.page("user.42")
+	b.lose()
+	b.comeBack()
+	natstest.Await(t, "end of the gap", func() bool {
+		b.hub.gaps.mu.Lock()
+		defer b.hub.gaps.mu.Unlock()
+		return b.hub.gaps.since.IsZero()
+	})
+	b.emit(event("user.42", `["fence"]`))
+	if heard := page.take(); !slices.Equal(heard, []string{`["fence"]`}) {
+		t.Errorf("heard %q", heard)
+	}
+}
+
+func TestGapEventIsOneThatCanBeHeard(t *testing.T) {
+	for name, ok := range map[string]bool{"": true, "doit:gap": true, "пропуск": true, strings.Repeat("x", 100): true,
+		"connect": false, "disconnect": false, "a\xff": false, strings.Repeat("x", 101): false} {
+		if err := CheckGapEvent(name); errors.Is(err, ErrGapEvent) == ok || (err == nil) != ok {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	s := natstest.Start(t)
+	if _, err := New(natstest.Connect(t, s), Options{GapEvent: "connect", Metrics: NewMetrics(prometheus.NewRegistry())}); !errors.Is(err, ErrGapEvent) {
+		t.Errorf("New: %v", err)
+	}
+}
+
+// What finds no room before a worker is counted to the message, and the
+// sockets of those users, and no others, are told; also where nats.go says
+// nothing, because the user has had no message since the last time.
+func TestBacklog(t *testing.T) {
+	b := newTellingBench(t)
+	hash := func(subject string) uint64 { return maphash.String(b.hub.seed, subject) % uint64(len(b.hub.workers)) }
+	same := func(n int) (subjects []string) {
+		for i := 0; len(subjects) < n; i++ {
+			if to := fmt.Sprint("user.", i); hash(to) == hash("user.blocker") {
+				subjects = append(subjects, to)
+			}
+		}
+		return subjects
+	}
+	busy, release := make(chan struct{}), make(chan struct{})
+	if err := b.register(b.hub.Attach(&flushes{onFlush: func() { busy <- struct{}{}; <-release }}), "user.blocker"); err != nil {
+		t.Fatal(err)
+	}
+	users := same(2)
+	flooded, _ := b.page(users[0])
+	both, _ := b.page(users...)
+	calm, _ := b.page(users[1])
+	publish := func(to string, n int) {
+		for range n {
+			if err := b.pub.Publish(to, []byte(`["e"]`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(b.pub.Flush(), b.hub.nc.Flush()); err != nil { // it has arrived
+			t.Fatal(err)
+		}
+	}
+	for round, lost := range []int{1000, 7} {
+		publish("user.blocker", 1)
+		<-busy
+		began := time.Now()
+		fill := backlog
+		if round == 1 {
+			// Full of others' messages: nothing of the flooded user gets through.
+			publish(users[1], backlog)
+			fill = 0
+		}
+		publish(users[0], fill+lost)
+		release <- struct{}{}
+		for _, page := range []*recorder{flooded, both} {
+			var gaps []gap
+			natstest.Await(t, "gap", func() bool {
+				for _, heard := range page.take() {
+					if heard != `["e"]` {
+						gaps = append(gaps, gapIn(t, heard))
+					}
+				}
+				return len(gaps) > 0
+			})
+			if len(gaps) != 1 || gaps[0].Reason != "backlog" || gaps[0].Since > began.UnixMilli() {
+				t.Errorf("round %d: told %+v", round, gaps)
+			}
+		}
+	}
+	b.emit(event(users[1], `["fence"]`))
+	for _, heard := range calm.take() {
+		if heard != `["e"]` && heard != `["fence"]` {
+			t.Errorf("a page that missed nothing heard %s", heard)
+		}
+	}
+	if got := counter(t, b.hub.Metrics.dropped, "backlog"); got != 1007 {
+		t.Errorf("%v are counted", got)
+	}
+}
+
+// A user that leaves takes its count with it.
+func TestBacklogOfAUserThatLeaves(t *testing.T) {
+	b := newTellingBench(t)
+	busy, release := make(chan struct{}), make(chan struct{})
+	s := b.hub.Attach(&flushes{onFlush: func() { busy <- struct{}{}; <-release }})
+	if err := b.register(s, "user.42"); err != nil {
+		t.Fatal(err)
+	}
+	for range backlog + 2 { // the worker has one
+		if err := b.pub.Publish("user.42", []byte(`["e"]`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-busy
+	if err := errors.Join(b.pub.Flush(), b.hub.nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	b.hub.Detach(s)
+	close(release)
+	if got := counter(t, b.hub.Metrics.dropped, "backlog"); got < 1 || got > 2 {
+		t.Errorf("%v are counted", got)
+	}
+	go func() {
+		for range busy { // until the test ends
+		}
+	}()
+	t.Cleanup(func() { b.hub.Close(); close(busy) })
+}

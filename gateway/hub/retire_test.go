@@ -1,0 +1,161 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+)
+
+// behindProxy is a bench whose hub reaches the server through a proxy; its publisher does not.
+func behindProxy(t *testing.T, opts ...nats.Option) (*bench, *natstest.Proxy) {
+	s := natstest.Start(t)
+	proxy := natstest.StartProxy(t, s)
+	nc, err := nats.Connect(proxy.URL(), append([]nats.Option{quick(), nats.IgnoreDiscoveredServers()}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	b := &bench{t: t, server: s, pub: natstest.Connect(t, s), hub: newHub(t, nc)}
+	b.emit(event("user.nobody", `["e"]`))
+	b.flush()
+	b.base = s.NumSubscriptions()
+	return b, proxy
+}
+
+// A message that was on its way when the last socket left is answered: with a
+// zero, and with the truth where the user is back meanwhile.
+func TestALateMessageIsAnswered(t *testing.T) {
+	for name, back := range map[string]bool{"gone": false, "back": true} {
+		t.Run(name, func(t *testing.T) {
+			b, proxy := behindProxy(t)
+			_, s := b.page("user.42")
+			proxy.Freeze(true, false)
+			b.hub.Detach(s) // the server does not know yet
+			want := "0 gw"
+			if back {
+				b.hub.Register(b.hub.Attach(&recorder{}), []string{"user.42"}, func(error) {})
+				want = "1 gw"
+			}
+			answer := make(chan string, 1)
+			before := b.hub.nc.Stats().InMsgs
+			go func() {
+				m, err := b.pub.Request("user.42", []byte(`["e"]`), natstest.Patience)
+				if err != nil {
+					answer <- err.Error()
+					return
+				}
+				answer <- string(m.Data)
+			}()
+			natstest.Await(t, "message", func() bool { return b.hub.nc.Stats().InMsgs > before })
+			proxy.Freeze(false, false)
+			if got := <-answer; got != want {
+				t.Errorf("answered %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// What leaves while the bus is away, or is just lost, is not subscribed again
+// on the next connection.
+func TestNothingIsLeftAtTheServer(t *testing.T) {
+	for name, leave := range map[string]func(*bench, *natstest.Proxy, []*Socket){
+		"away": func(b *bench, proxy *natstest.Proxy, sockets []*Socket) {
+			b.disconnect(proxy)
+			for _, s := range sockets {
+				b.hub.Detach(s)
+			}
+		},
+		"not confirmed": func(b *bench, proxy *natstest.Proxy, sockets []*Socket) {
+			proxy.Freeze(true, false)
+			for _, s := range sockets {
+				b.hub.Detach(s)
+			}
+			b.disconnect(proxy)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, proxy := behindProxy(t)
+			var sockets []*Socket
+			for i := range 100 {
+				_, s := b.page(fmt.Sprint("user.", i))
+				sockets = append(sockets, s)
+			}
+			leave(b, proxy, sockets)
+			proxy.Freeze(false, false)
+			natstest.Await(t, "connection", b.hub.nc.IsConnected)
+			b.page("user.last") // and all before it is confirmed
+			if n := b.users(); n != 1 {
+				t.Errorf("%d subscriptions", n)
+			}
+			if n := b.hub.nc.NumSubscriptions(); n != 2 { // with the one for stat
+				t.Errorf("nats.go holds %d subscriptions", n)
+			}
+		})
+	}
+}
+
+// disconnect breaks the connection; the next one stands still.
+func (b *bench) disconnect(proxy *natstest.Proxy) {
+	before := b.hub.gaps.lossesSoFar()
+	proxy.Freeze(true, true)
+	proxy.Cut()
+	natstest.Await(b.t, "loss", func() bool { return b.hub.gaps.lossesSoFar() > before })
+}
+
+// The hub hears of the loss only when the connection is back: it cannot know
+// whether the server was told again of what was leaving, and asks for another one.
+func TestALossThatIsHeardOfTooLate(t *testing.T) {
+	back := make(chan struct{})
+	b, proxy := behindProxy(t, nats.DisconnectErrHandler(func(*nats.Conn, error) { <-back }))
+	_, s := b.page("user.42")
+	proxy.Freeze(true, false)
+	b.hub.Detach(s)
+	proxy.Cut()
+	proxy.Freeze(false, false)
+	natstest.Await(t, "connection", func() bool { return b.hub.nc.Stats().Reconnects == 1 && b.hub.nc.IsConnected() })
+	close(back)
+	natstest.Await(t, "another connection", func() bool { return b.hub.nc.Stats().Reconnects >= 2 && b.hub.nc.IsConnected() })
+	b.page("user.last")
+	if n := b.users(); n != 1 {
+		t.Errorf("%d subscriptions", n)
+	}
+}
+
+// Sockets come and go while the connection breaks again and again: at the end
+// the server has a subscription for each user that is here, and no other.
+func TestChurnWithLosses(t *testing.T) {
+	b, proxy := behindProxy(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	sockets := make(map[string]*Socket)
+	for range 30 {
+		for range 100 {
+			to := fmt.Sprint("user.", random.IntN(50))
+			if s := sockets[to]; s != nil {
+				b.hub.Detach(s)
+				delete(sockets, to)
+				continue
+			}
+			sockets[to] = b.hub.Attach(&recorder{})
+			b.hub.Register(sockets[to], []string{to}, func(err error) {
+				if err != nil && !errors.Is(err, ErrGone) {
+					t.Error(err)
+				}
+			})
+		}
+		proxy.Cut()
+	}
+	_, last := b.page("user.last")
+	b.hub.Detach(last)
+	natstest.Await(t, "confirmation", func() bool { return len(b.hub.confirm.listLeaving()) == 0 })
+	if n := b.users(); n != len(sockets) || b.hub.Users() != n {
+		t.Errorf("%d subscriptions for %d users, %d in the hub", n, len(sockets), b.hub.Users())
+	}
+	if n := b.hub.nc.NumSubscriptions(); n != len(sockets)+1 {
+		t.Errorf("nats.go holds %d subscriptions", n)
+	}
+}

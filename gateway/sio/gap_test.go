@@ -1,0 +1,78 @@
+package sio
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A page of any generation hears that it may have missed something, one that
+// registered nothing does not.
+func TestGapIsHeard(t *testing.T) {
+	b := start(t, func(c *Config) { c.GapEvent = "пропуск" })
+	idle := b.join(4)
+	pages := map[*tab]string{b.join(4): "пропуск", b.join(3): `\u043f\u0440\u043e\u043f\u0443\u0441\u043a`, b.join(3, true): `\u043f\u0440\u043e\u043f\u0443\u0441\u043a`}
+	for page := range pages {
+		page.register("42")
+	}
+	if err := b.bus.ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	for page, name := range pages {
+		want := regexp.MustCompile(`^42\["` + regexp.QuoteMeta(name) + `",\{"since":[0-9]{13},"reason":"bus"\}\]$`)
+		if got := page.next(); !want.MatchString(got) {
+			t.Errorf("heard %s, want %s", got, want)
+		}
+		page.wantAlive()
+	}
+	idle.wantAlive()
+}
+
+func TestMaxIDs(t *testing.T) {
+	b := start(t, func(c *Config) { c.MaxIDs = 2 })
+	p := b.join(4)
+	const tooMany = `[{"ok":false,"error":"too many ids: a socket may hold 2"}]`
+	p.send(`421["register",{"userid":[1,2,3]}]`)
+	p.want("431" + tooMany)
+	p.send(`422["register",{"userid":[1,2]}]`)
+	p.want(`432[{"ok":true}]`)
+	p.send(`423["register",{"userid":3}]`)
+	p.want("433" + tooMany)
+}
+
+func TestConfigSaysWhatIsWrong(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+	for flag, change := range map[string]func(*Config){
+		"--max-ids is 0":                func(c *Config) { c.MaxIDs = 0 },
+		`--gap-event is "disconnect"`:   func(c *Config) { c.GapEvent = "disconnect" },
+		`--gap-event is "` + long + `"`: func(c *Config) { c.GapEvent = long },
+	} {
+		c := DefaultConfig()
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), flag+": it must be at ") {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}
+
+var long = strings.Repeat("x", 101)
+
+// The hub's counters have their labels from the start.
+func TestCountersStartAtZero(t *testing.T) {
+	b := start(t)
+	families, err := b.counted.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := map[string]int{}
+	for _, f := range families {
+		series[f.GetName()] = len(f.GetMetric())
+	}
+	for name, want := range map[string]int{"doit_gateway_dropped_total": 4, "doit_gateway_gaps_total": 2, "doit_gateway_registrations_total": 4} {
+		if series[name] != want {
+			t.Errorf("%s: %d series, want %d", name, series[name], want)
+		}
+	}
+}
