@@ -1,0 +1,108 @@
+//go:build soak
+
+package soak
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ramainen/doit-socket/internal/siotest"
+)
+
+// gets is for what asks now and then: a kept connection would be a goroutine of the server.
+var gets = http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+
+func get(t testing.TB, url string) (status int, body string) {
+	t.Helper()
+	resp, err := gets.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	all, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(all)
+}
+
+// metrics are the samples of a program, by name with labels.
+type metrics map[string]float64
+
+func read(t testing.TB, p *siotest.Program) metrics {
+	t.Helper()
+	_, text := get(t, p.Admin+"/metrics")
+	m := make(metrics)
+	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
+		i := strings.LastIndexByte(lines.Text(), ' ')
+		if value, err := strconv.ParseFloat(lines.Text()[i+1:], 64); err == nil && lines.Text()[0] != '#' {
+			m[lines.Text()[:i]] = value
+		}
+	}
+	return m
+}
+
+// gauges are the names of our own gauges, and of what a leak would show in.
+func gauges(t testing.TB, p *siotest.Program) []string {
+	t.Helper()
+	names := []string{"go_goroutines", "process_open_fds"}
+	_, text := get(t, p.Admin+"/metrics")
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (doit_\S+) gauge$`).FindAllStringSubmatch(text, -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+var heapAlloc = regexp.MustCompile(`# HeapAlloc = (\d+)`)
+
+// heap is what a program holds, in MiB, after garbage collection. Once is not
+// enough for what lies in pools: collect twice to find a leak.
+func heap(t testing.TB, p *siotest.Program, collections int) (mib float64) {
+	t.Helper()
+	for range collections {
+		_, text := get(t, p.Admin+"/debug/pprof/heap?gc=1&debug=1")
+		m := heapAlloc.FindStringSubmatch(text)
+		if m == nil {
+			t.Fatalf("no HeapAlloc in %.200q", text)
+		}
+		n, _ := strconv.Atoi(m[1])
+		mib = float64(n) / (1 << 20)
+	}
+	return mib
+}
+
+// await waits until a condition holds, and reports whether it did.
+func await(limit time.Duration, condition func() bool) bool {
+	deadline := time.Now().Add(limit)
+	for !condition() {
+		if time.Now().After(deadline) {
+			return false
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	return true
+}
+
+// times are durations that were measured.
+type times []time.Duration
+
+// at returns the q-th part of the times in their order: 0.5 is the median, 1 the longest.
+func (t times) at(q float64) time.Duration {
+	if len(t) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(t))
+	return sorted[min(len(t)-1, int(q*float64(len(t))))].Round(10 * time.Microsecond)
+}
+
+func (t times) String() string {
+	return fmt.Sprintf("%6d times, p50 %v, p99 %v, max %v", len(t), t.at(.5), t.at(.99), t.at(1))
+}
