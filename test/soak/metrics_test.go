@@ -50,6 +50,19 @@ func read(t testing.TB, p *siotest.Program) metrics {
 	return m
 }
 
+// since tells how much the samples of a counter have grown, by their label.
+func (m metrics) since(before metrics, name string) string {
+	var grown []string
+	for sample, value := range m {
+		if label, ok := strings.CutPrefix(sample, name+"{"); ok && value > before[sample] {
+			_, label, _ = strings.Cut(strings.TrimSuffix(label, `"}`), `"`)
+			grown = append(grown, fmt.Sprintf("%s %.0f", label, value-before[sample]))
+		}
+	}
+	slices.Sort(grown)
+	return strings.Join(grown, ", ")
+}
+
 // gauges are the names of our own gauges, and of what a leak would show in.
 func gauges(t testing.TB, p *siotest.Program) []string {
 	t.Helper()
