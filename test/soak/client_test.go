@@ -279,7 +279,7 @@ func (c *client) next(deadline time.Time) (string, error) {
 		}
 		packet := c.got[0]
 		c.got = c.got[1:]
-		switch packet { // of probes the caller is to see the answer
+		switch packet {
 		case "":
 			return "", errors.New("empty packet")
 		case "1":

@@ -36,7 +36,7 @@ type neighbour struct {
 }
 
 // neighbourPace is the time between two emits.
-const neighbourPace = 10 * time.Millisecond
+const neighbourPace = 5 * time.Millisecond
 
 // newNeighbour registers a page and emits to it until the test ends.
 func newNeighbour(t testing.TB, p *siotest.Program) *neighbour {
