@@ -108,7 +108,7 @@ func open(host string, k kind, behind ...string) (*client, error) {
 	for _, packet := range behind {
 		greeting = append(greeting, frame(packet)...)
 	}
-	if err := c.write(greeting); err == nil {
+	if err = c.write(greeting); err == nil {
 		err = c.opened()
 	}
 	if err != nil {
