@@ -51,7 +51,7 @@ func TestSlowReaders(t *testing.T) {
 					if s.cut > 0 {
 						took = fmt.Sprintf("cut after %.2fs and %.1f MB", s.cut.Seconds(), s.sent)
 					}
-					t.Logf("%-34s %v, machine %v; %s, heap +%.1f MiB at most", r.name, events, machine.at(.99), took, s.peak)
+					t.Logf("%-34s %v, machine %v; %s, heap +%.1f MiB at most", r.name, events, machine.at(1), took, s.peak)
 					if fault != nil {
 						t.Errorf("%s: the neighbour: %v", r.name, fault)
 					}
