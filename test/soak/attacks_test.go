@@ -21,7 +21,8 @@ import (
 type attack struct {
 	name  string
 	run   func(s *stranger)
-	stays bool // the heap is measured while the stranger is still there
+	stays bool    // the heap is measured while the stranger is still there
+	holds float64 // MiB that the heap may be meanwhile: more where many do at once what each browser may do
 }
 
 var attacks = []attack{
@@ -32,7 +33,7 @@ var attacks = []attack{
 	{name: "K5 huge lengths in payloads", run: hugeLengths},
 	{name: "M1 chunked POST without end", run: endlessPost},
 	{name: "M2 pings without reading the pongs", run: unreadPongs},
-	{name: "M3 abandoned polls", run: abandonedPolls},
+	{name: "M3 abandoned polls", run: abandonedPolls, holds: 300},
 	{name: "M3 sessions without CONNECT", run: noConnect},
 	{name: "M4 attachments without end", run: all(attachments)},
 	{name: "M5 idle after a burst", run: idleAfterBurst, stays: true},
@@ -46,7 +47,7 @@ var attacks = []attack{
 	{name: "R8 polling packets over 64 KiB", run: largePolling},
 	{name: "websocket frames that are none", run: badFrames},
 	{name: "websocket fragments without end", run: endlessFragments},
-	{name: "websocket frames never finished", run: unfinishedFrames},
+	{name: "websocket frames never finished", run: unfinishedFrames, holds: 300},
 	{name: "payloads that are none", run: badPayloads},
 	{name: "JSON, deep and long", run: all(badJSON)},
 	{name: "namespaces", run: all(namespaces)},
@@ -354,12 +355,10 @@ func registerFlood(s *stranger) {
 }
 
 func earlyBurst(s *stranger) {
-	burst := []string{"40"}
-	for range 3000 {
-		burst = append(burst, `421["register",{"userid":"burst"}]`)
-	}
+	burst := append(frame("40"), bytes.Repeat(frame(`421["register",{"userid":"burst"}]`), 3000)...)
 	s.times(32, func(i int) error {
-		_, err := s.open([]kind{socket4, socket3}[i%2], burst...)
+		c := &client{kind: []kind{socket4, socket3}[i%2], host: s.host}
+		_, err := s.call(c.greeting(), burst)
 		return err
 	})
 }

@@ -98,12 +98,8 @@ func TestDrainTwice(t *testing.T) {
 
 // ready is the status of /readyz, or 0 where nobody answers.
 func ready(p *siotest.Program) int {
-	resp, err := gets.Get(p.Admin + "/readyz")
-	if err != nil {
-		return 0
-	}
-	resp.Body.Close()
-	return resp.StatusCode
+	status, _, _ := get(p.Admin + "/readyz")
+	return status
 }
 
 func exit(p *siotest.Program) string {

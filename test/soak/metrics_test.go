@@ -20,27 +20,32 @@ import (
 // gets is for what asks now and then: a kept connection would be a goroutine of the server.
 var gets = http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
-func get(t testing.TB, url string) (status int, body string) {
-	t.Helper()
+func get(url string) (status int, body string, err error) {
 	resp, err := gets.Get(url)
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	defer resp.Body.Close()
 	all, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(all)
+	return resp.StatusCode, string(all), err
 }
 
 // metrics are the samples of a program, by name with labels.
 type metrics map[string]float64
 
+func exposition(t testing.TB, p *siotest.Program) string {
+	t.Helper()
+	_, text, err := get(p.Admin + "/metrics")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, p.Log())
+	}
+	return text
+}
+
 func read(t testing.TB, p *siotest.Program) metrics {
 	t.Helper()
-	_, text := get(t, p.Admin+"/metrics")
 	m := make(metrics)
+	text := exposition(t, p)
 	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
 		i := strings.LastIndexByte(lines.Text(), ' ')
 		if value, err := strconv.ParseFloat(lines.Text()[i+1:], 64); err == nil && lines.Text()[0] != '#' {
@@ -67,8 +72,7 @@ func (m metrics) since(before metrics, name string) string {
 func gauges(t testing.TB, p *siotest.Program) []string {
 	t.Helper()
 	names := []string{"go_goroutines", "process_open_fds"}
-	_, text := get(t, p.Admin+"/metrics")
-	for _, m := range regexp.MustCompile(`(?m)^# TYPE (doit_\S+) gauge$`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (doit_\S+) gauge$`).FindAllStringSubmatch(exposition(t, p), -1) {
 		names = append(names, m[1])
 	}
 	return names
@@ -81,7 +85,10 @@ var heapAlloc = regexp.MustCompile(`# HeapAlloc = (\d+)`)
 func heap(t testing.TB, p *siotest.Program, collections int) (mib float64) {
 	t.Helper()
 	for range collections {
-		_, text := get(t, p.Admin+"/debug/pprof/heap?gc=1&debug=1")
+		_, text, err := get(p.Admin + "/debug/pprof/heap?gc=1&debug=1")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, p.Log())
+		}
 		m := heapAlloc.FindStringSubmatch(text)
 		if m == nil {
 			t.Fatalf("no HeapAlloc in %.200q", text)
@@ -90,6 +97,23 @@ func heap(t testing.TB, p *siotest.Program, collections int) (mib float64) {
 		mib = float64(n) / (1 << 20)
 	}
 	return mib
+}
+
+// peak returns the most that a program's heap was while f ran, garbage included, in MiB.
+func peak(t testing.TB, p *siotest.Program, f func()) (most float64) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	for tick := time.Tick(100 * time.Millisecond); ; {
+		most = max(most, read(t, p)["go_memstats_heap_alloc_bytes"]/(1<<20))
+		select {
+		case <-tick:
+		case <-done:
+			return most
+		}
+	}
 }
 
 // await waits until a condition holds, and reports whether it did.
