@@ -80,7 +80,7 @@ func TestBusAway(t *testing.T) {
 	}
 	held := read(t, gateway)["doit_gateway_sockets"]
 
-	bus = startNATS(t, port)
+	startNATS(t, port)
 	back := time.Now()
 	all := b.reach(e, ids, "after", 2*within)
 	reached := time.Since(back)

@@ -24,7 +24,7 @@ func TestUpgrades(t *testing.T) {
 			total := upgrades{faults: make(map[string]int)}
 			sessions := scaled(1000)
 			for first := 0; first < sessions; first += 100 {
-				total.group(t, p, k, first, min(100, sessions-first))
+				total.group(p, k, first, min(100, sessions-first))
 			}
 			t.Logf("%d sessions, %d upgraded under %.0f messages a second each; heard %d on polling and %d on websocket: %d lost, %d doubled, %d reordered",
 				sessions, total.upgraded, total.rate(), total.onPolling, total.onSocket, total.lost, total.doubled, total.reordered)
@@ -56,7 +56,7 @@ type upgrades struct {
 
 func (u *upgrades) rate() float64 { return float64(u.sent) / u.during.Seconds() }
 
-func (u *upgrades) group(t *testing.T, p *siotest.Program, k kind, first, size int) {
+func (u *upgrades) group(p *siotest.Program, k kind, first, size int) {
 	const (
 		pace   = 10 * time.Millisecond
 		before = 500 * time.Millisecond // of messages, and then
