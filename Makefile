@@ -1,5 +1,7 @@
 # make run     the whole system on http://127.0.0.1:1337
 # make test    all tests; installs what they need where it may (root, apt, npm)
+# make edge    the socket edge under load and strangers, with figures: about 20 minutes
+# make soak    connects and resets for SOAK, 2h by default, and what is left after them
 # make check   format, vet, lint, borders between packages
 # make build   bin/doit-socket, bin/doit-socket-gateway, bin/doit-socket-ingest
 # make client  fetches the Socket.IO client that the binary serves
@@ -13,9 +15,10 @@ SHELL := /bin/bash
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK   := v1.9.0
 FUZZTIME      := 60s
+SOAK          := 2h
 TOOLS         := $(CURDIR)/.tools/bin
 
-.PHONY: run build client test test-go test-browser check borders fuzz vuln
+.PHONY: run build client test test-go test-browser edge soak check borders fuzz vuln
 
 run:
 	go run ./embedded
@@ -46,6 +49,13 @@ test-browser: client
 	./fetch-clients.sh
 	go build -o out/embedded ../../embedded
 	DOIT_EMBEDDED=$$PWD/out/embedded node --test --test-reporter=spec .
+
+# On a machine that has nothing else to do: each figure is printed, and fails the run where it is not met.
+edge:
+	go test -tags soak -count 1 -v -timeout 45m ./test/soak
+
+soak:
+	go test -tags soak -count 1 -v -timeout 0 -run '^TestChurn$$' ./test/soak -soak.duration $(SOAK)
 
 check: borders $(TOOLS)/golangci-lint
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
