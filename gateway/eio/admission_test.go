@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
@@ -292,6 +293,52 @@ func TestMaxHandshakesPerAddress(t *testing.T) {
 	})
 }
 
+// To close what was opened gives nothing back of the rate, also not when very
+// many others come and go.
+func TestHandshakesAreOwed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from := ""
+		a := startAddressed(t, func() string { return from }, func(c *Config) { c.MaxHandshakesPerAddress = 1 })
+		last := a.refusing()
+		comeAndGo := func(address string) {
+			from = address
+			a.poll(4).session.Close("ours")
+			a.wantClose("ours")
+		}
+		for range 10 {
+			comeAndGo("198.51.100.1")
+		}
+		a.wantRefused(RefusedAddressHandshakes, last)
+		for i := range minVisitors + 100 {
+			comeAndGo(fmt.Sprintf("203.0.%d.%d", i/256, i%256))
+		}
+		from = "198.51.100.1"
+		a.wantRefused(RefusedAddressHandshakes, last)
+		time.Sleep(burst)
+		for range 10 {
+			comeAndGo("198.51.100.1")
+		}
+		a.wantRefused(RefusedAddressHandshakes, last)
+	})
+}
+
+// One that was admitted while the server closed is told so, and given back.
+func TestAdmittedAtTheEnd(t *testing.T) {
+	a := start(t, func(c *Config) { c.MaxHandshakesPerAddress = 0 })
+	s := a.newSession(4)
+	s.address = netip.MustParseAddr("198.51.100.1")
+	if why := a.admit(s.address); why != "" {
+		t.Fatal(why)
+	}
+	a.Close()
+	w := httptest.NewRecorder()
+	a.openPolling(w, httptest.NewRequest(http.MethodGet, "/socket.io/?"+onPolling, nil), s)
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	a.wantNobody()
+}
+
 // An address is known for as long as it has sockets or owes handshakes; a
 // stranger with very many networks does not make the server remember them.
 func TestVisitorsAreForgotten(t *testing.T) {
@@ -305,7 +352,7 @@ func TestVisitorsAreForgotten(t *testing.T) {
 		}
 		from = "2001:db8::1"
 		stays := a.socket(4)
-		for i := range 5000 {
+		for i := range 2500 {
 			from = fmt.Sprintf("2001:db8:%x:%x::1", 1+i/256, i%256)
 			p := a.poll(4)
 			p.session.Close("ours") // at once: the bucket is not full again

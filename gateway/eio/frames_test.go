@@ -120,6 +120,19 @@ func TestTooManyPackets(t *testing.T) {
 	a.wantClose(ReasonFrames)
 }
 
+// A websocket that asks to take over may send in fragments, and pongs.
+func TestUpgradeInFragments(t *testing.T) {
+	a := start(t)
+	w := a.poll(4).upgrade()
+	w.raw(masked(ws.OpPong, true, nil))
+	w.raw(masked(ws.OpText, false, []byte("2pro")))
+	w.raw(masked(ws.OpContinuation, true, []byte("be")))
+	w.want("3probe")
+	w.send("5")
+	w.send("4x")
+	w.want("4x")
+}
+
 // The default lets a page do in a moment what no page does, and for ever what
 // a busy one does. An upgrade counts on.
 func TestMaxFrames(t *testing.T) {

@@ -75,23 +75,24 @@ func TestOrigins(t *testing.T) {
 		{"https://null", "null", false},
 	} {
 		a := start(t, func(cfg *Config) { cfg.Origins = origins(t, c.list) })
-		refused := make(chan Refusal, 9)
-		a.OnRefuse = func(why Refusal) { refused <- why }
+		last := a.refusing()
 		p := a.poll(4) // without an Origin
 		w := a.socket(4)
 		query := "EIO=4&transport=polling"
 		for _, request := range []struct {
-			what   string
-			answer answer
+			what string
+			ask  func() answer
 		}{
-			{"a handshake on polling", a.newPoller(query).request(http.MethodGet, "", "Origin", c.origin)},
-			{"a preflight", a.newPoller(query).request(http.MethodOptions, "", "Origin", c.origin)},
-			{"a POST", p.request(http.MethodPost, "4x", "Origin", c.origin)},
-			{"a GET", p.request(http.MethodGet, "", "Origin", c.origin)},
-			{"a websocket", a.handshake("EIO=4&transport=websocket", "Origin", c.origin)},
-			{"an upgrade", a.handshake(strings.Replace(p.query, "polling", "websocket", 1), "Origin", c.origin)},
+			{"a handshake on polling", func() answer { return a.newPoller(query).request(http.MethodGet, "", "Origin", c.origin) }},
+			{"a preflight", func() answer { return a.newPoller(query).request(http.MethodOptions, "", "Origin", c.origin) }},
+			{"a POST", func() answer { return p.request(http.MethodPost, "4x", "Origin", c.origin) }},
+			{"a GET", func() answer { return p.request(http.MethodGet, "", "Origin", c.origin) }},
+			{"a websocket", func() answer { return a.handshake("EIO=4&transport=websocket", "Origin", c.origin) }},
+			{"an upgrade", func() answer {
+				return a.handshake(strings.Replace(p.query, "polling", "websocket", 1), "Origin", c.origin)
+			}},
 		} {
-			what, got := request.what, request.answer
+			what, got := request.what, request.ask()
 			if c.want {
 				if got.status >= http.StatusBadRequest || c.origin != "" && got.header.Get("Access-Control-Allow-Origin") != strings.TrimSpace(c.origin) && got.status != http.StatusSwitchingProtocols {
 					t.Errorf("%q of %q: %s: %v", c.origin, c.list, what, got)
@@ -104,7 +105,7 @@ func TestOrigins(t *testing.T) {
 					t.Errorf("%q of %q: %s: header %s", c.origin, c.list, what, name)
 				}
 			}
-			if why := <-refused; why != RefusedOrigin || got.header.Get("Vary") != "Origin" || got.header.Get("Cache-Control") != "no-store" {
+			if why := last.Swap(Refusal("")); why != RefusedOrigin || got.header.Get("Vary") != "Origin" || got.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%q of %q: %s: %s %v", c.origin, c.list, what, why, got.header)
 			}
 		}
