@@ -26,7 +26,6 @@ const (
 	maxNamespace = 512
 	maxAck       = 20
 	maxAuth      = 8 << 10
-	maxEvent     = 64 << 10 // a register of 32 ids, all of them long and escaped, is 49 KiB
 )
 
 // parsePacket splits a packet. Binary packets are not split: nothing reads them.
@@ -63,19 +62,22 @@ func (p packet) path() string {
 	return path
 }
 
-// event returns the name and the arguments of an EVENT packet. One beyond
-// maxEvent has neither: split into its parts it would be seventy times as large.
+// event returns the name and the first argument of an EVENT packet, none if it
+// has none. Nobody reads more, and a list of all that a browser can send would
+// be seventy times as large as the packet.
 func (p packet) event() (name string, args []json.RawMessage, ok bool) {
-	if len(p.data) > maxEvent {
-		return "", nil, true
-	}
-	if json.Unmarshal(p.data, &args) != nil || len(args) == 0 {
+	var parts [2]json.RawMessage
+	if json.Unmarshal(p.data, &parts) != nil || len(parts[0]) == 0 {
 		return "", nil, false
 	}
-	if json.Unmarshal(args[0], &name) != nil || args[0][0] != '"' {
+	if json.Unmarshal(parts[0], &name) != nil || parts[0][0] != '"' {
 		return "", nil, false
 	}
-	return name, args[1:], true
+	args = parts[1:]
+	if len(args[0]) == 0 {
+		args = args[:0]
+	}
+	return name, args, true
 }
 
 // encode returns the packet's bytes in three parts: what stands before the JSON, and the JSON.

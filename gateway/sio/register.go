@@ -1,6 +1,7 @@
 package sio
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -76,7 +77,8 @@ func userSubjects(args []json.RawMessage, limit int) ([]string, error) {
 	}
 	list := []json.RawMessage{arg.UserID}
 	if arg.UserID[0] == '[' {
-		if json.Unmarshal(arg.UserID, &list) != nil || len(list) == 0 {
+		list = elements(arg.UserID, hub.MaxUsers+1)
+		if len(list) == 0 {
 			return nil, errUserID
 		}
 		if len(list) > limit {
@@ -98,11 +100,25 @@ func userSubjects(args []json.RawMessage, limit int) ([]string, error) {
 	return subjects, nil
 }
 
+// elements returns the elements of a JSON array, so many at most, however many it has.
+func elements(array json.RawMessage, most int) (list []json.RawMessage) {
+	d := json.NewDecoder(bytes.NewReader(array))
+	_, _ = d.Token() // the bracket
+	for len(list) < most && d.More() {
+		var element json.RawMessage
+		if d.Decode(&element) != nil {
+			return nil
+		}
+		list = append(list, element)
+	}
+	return list
+}
+
 // userID returns an id as JavaScript would print it: the same whether the
 // page says 42 or "42", as it was with the original.
 func userID(raw json.RawMessage) (string, error) {
 	var id any
-	if json.Unmarshal(raw, &id) != nil {
+	if raw[0] == '{' || raw[0] == '[' || json.Unmarshal(raw, &id) != nil {
 		return "", errUserID
 	}
 	switch id := id.(type) {
