@@ -77,7 +77,7 @@ func userSubjects(args []json.RawMessage, limit int) ([]string, error) {
 	}
 	list := []json.RawMessage{arg.UserID}
 	if arg.UserID[0] == '[' {
-		list = elements(arg.UserID, hub.MaxUsers+1)
+		list = elements(arg.UserID, limit+1)
 		if len(list) == 0 {
 			return nil, errUserID
 		}
