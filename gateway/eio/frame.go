@@ -124,4 +124,5 @@ var (
 	framePing  = newFrame(packetPing)
 	frameNoop  = newFrame(packetNoop)
 	frameProbe = newFrame(packetPong, []byte("probe"))
+	frameShut  = control(ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, "the session has a websocket"))
 )

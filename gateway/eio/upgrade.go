@@ -58,9 +58,14 @@ func closeReason(err error) Reason {
 // Source: engine.io-protocol, "Upgrade".
 func (srv *Server) upgradeSession(w http.ResponseWriter, r *http.Request, s *Session) {
 	s.mu.Lock()
-	if s.closed || s.socket != nil || s.upgrading {
+	if s.closed {
 		s.mu.Unlock()
-		refuse(w, errBadRequest)
+		refuse(w, errSession)
+		return
+	}
+	if s.socket != nil || s.upgrading {
+		s.mu.Unlock()
+		srv.shutSocket(w, r)
 		return
 	}
 	s.upgrading = true
@@ -76,6 +81,17 @@ func (srv *Server) upgradeSession(w http.ResponseWriter, r *http.Request, s *Ses
 	if err != nil || !s.start(func() { s.readProbe(socket, early) }) {
 		s.endUpgrade(socket)
 	}
+}
+
+// shutSocket answers a websocket of a session that has one. As with Node's
+// server the handshake is answered, and then it closes.
+func (srv *Server) shutSocket(w http.ResponseWriter, r *http.Request) {
+	socket, _, err := upgradeConn(w, r, srv.MaxPayload)
+	if err != nil {
+		return
+	}
+	socket.writeNow(frameShut)
+	socket.abort()
 }
 
 // readProbe handles what comes on a websocket that wants to take over, and
