@@ -174,6 +174,31 @@ func TestEarlyUpgradesHammered(t *testing.T) {
 	a.wantEmpty()
 }
 
+// A message in the moment in which a poll has waited long enough for its
+// upgrade comes with that poll or the next, and holds nobody up (trap R9).
+func TestPauseAgainstMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := startPiped(t)
+		p := a.poll(4)
+		w := p.upgrade()
+		w.send("2probe")
+		w.want("3probe")
+		for range 50 {
+			began := time.Now()
+			waiting := p.wait()
+			time.Sleep(time.Until(began.Add(probePause)))
+			p.session.write(Message([]byte("x")))
+			switch got := await(t, "the GET", waiting); got.body {
+			case "4x":
+			case "6":
+				p.wantGet("4x")
+			default:
+				t.Fatalf("got %v", got)
+			}
+		}
+	})
+}
+
 // However a session closes, and however far its upgrade has come: both its
 // connections end, and it is closed once (traps K4, R7, R9).
 func TestUpgradeAgainstEverything(t *testing.T) {
