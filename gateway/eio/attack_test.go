@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -487,6 +488,17 @@ func TestPingsUnread(t *testing.T) {
 				t.Errorf("%d frames and %d bytes are kept", len(w.session.queue), len(own.rest))
 			}
 		})
+	}
+}
+
+// The kernel does not go on for minutes with what a slow browser did not take.
+func TestSlowReaderIsReset(t *testing.T) {
+	a := start(t)
+	w := a.socket(4)
+	w.jam()
+	a.wantClose(ReasonSlow)
+	if _, err := io.Copy(io.Discard, w.conn); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("ended with %v", err)
 	}
 }
 
