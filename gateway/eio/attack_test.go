@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,6 +173,31 @@ func TestEarlyUpgradesHammered(t *testing.T) {
 		return s.want("3probe", "4early")
 	})
 	a.wantEmpty()
+}
+
+// A message in the moment in which a poll has waited long enough for its
+// upgrade comes with that poll or the next, and holds nobody up (trap R9).
+func TestPauseAgainstMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := startPiped(t)
+		p := a.poll(4)
+		w := p.upgrade()
+		w.send("2probe")
+		w.want("3probe")
+		for range 50 {
+			began := time.Now()
+			waiting := p.wait()
+			time.Sleep(time.Until(began.Add(probePause)))
+			p.session.write(Message([]byte("x")))
+			switch got := await(t, "the GET", waiting); got.body {
+			case "4x":
+			case "6":
+				p.wantGet("4x")
+			default:
+				t.Fatalf("got %v", got)
+			}
+		}
+	})
 }
 
 // However a session closes, and however far its upgrade has come: both its
@@ -462,6 +488,17 @@ func TestPingsUnread(t *testing.T) {
 				t.Errorf("%d frames and %d bytes are kept", len(w.session.queue), len(own.rest))
 			}
 		})
+	}
+}
+
+// The kernel does not go on for minutes with what a slow browser did not take.
+func TestSlowReaderIsReset(t *testing.T) {
+	a := start(t)
+	w := a.socket(4)
+	w.jam()
+	a.wantClose(ReasonSlow)
+	if _, err := io.Copy(io.Discard, w.conn); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("ended with %v", err)
 	}
 }
 

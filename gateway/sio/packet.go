@@ -67,10 +67,7 @@ func (p packet) path() string {
 // be seventy times as large as the packet.
 func (p packet) event() (name string, args []json.RawMessage, ok bool) {
 	var parts [2]json.RawMessage
-	if json.Unmarshal(p.data, &parts) != nil || len(parts[0]) == 0 {
-		return "", nil, false
-	}
-	if json.Unmarshal(parts[0], &name) != nil || parts[0][0] != '"' {
+	if json.Unmarshal(p.data, &parts) != nil || json.Unmarshal(parts[0], &name) != nil || parts[0][0] != '"' {
 		return "", nil, false
 	}
 	args = parts[1:]
