@@ -120,6 +120,23 @@ func TestTooManyPackets(t *testing.T) {
 	a.wantClose(ReasonFrames)
 }
 
+// Each websocket that asks to take over counts; it needs no new session, and no limit on handshakes holds.
+func TestTooManyUpgrades(t *testing.T) {
+	a := start(t, few)
+	p := a.poll(4)
+	for range 200 {
+		w, _ := a.connect(strings.ReplaceAll(p.query, "transport=polling", ""), nil)
+		if w == nil && a.Sessions() == 0 {
+			break
+		}
+		if w != nil {
+			_ = w.conn.Close()
+		}
+	}
+	a.wantClose(ReasonFrames)
+	p.wantGone()
+}
+
 // A websocket that asks to take over may send in fragments, and pongs.
 func TestUpgradeInFragments(t *testing.T) {
 	a := start(t)
