@@ -120,6 +120,23 @@ func TestTooManyPackets(t *testing.T) {
 	a.wantClose(ReasonFrames)
 }
 
+// Each websocket that asks to take over counts; it needs no new session, and no limit on handshakes holds.
+func TestTooManyUpgrades(t *testing.T) {
+	a := start(t, few)
+	p := a.poll(4)
+	for range 200 {
+		w, _ := a.connect(strings.ReplaceAll(p.query, "transport=polling", ""), nil)
+		if w == nil && a.Sessions() == 0 {
+			break
+		}
+		if w != nil {
+			_ = w.conn.Close()
+		}
+	}
+	a.wantClose(ReasonFrames)
+	p.wantGone()
+}
+
 // A websocket that asks to take over may send in fragments, and pongs.
 func TestUpgradeInFragments(t *testing.T) {
 	a := start(t)
@@ -134,7 +151,7 @@ func TestUpgradeInFragments(t *testing.T) {
 }
 
 // The default lets a page do in a moment what no page does, and for ever what
-// a busy one does. An upgrade counts on.
+// a busy one does. An upgrade starts nothing anew.
 func TestMaxFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t, func(c *Config) { c.MaxFrames = DefaultConfig().MaxFrames })
@@ -156,15 +173,15 @@ func TestMaxFrames(t *testing.T) {
 				t.Fatalf("%d messages were heard, want %d", heard, n)
 			}
 		}
-		w.raw([]byte(strings.Repeat(string(text("4x")), 500)))
-		until(1000)
+		w.raw([]byte(strings.Repeat(string(text("4x")), 499)))
+		until(999) // and the handshake of the websocket
 		for range 200 {
 			time.Sleep(100 * time.Millisecond)
 			w.raw([]byte(strings.Repeat(string(text("4x")), 10)))
 		}
-		until(3000)
+		until(2999)
 		w.raw([]byte(strings.Repeat(string(text("4x")), 2)))
-		until(3000)
+		until(2999)
 		if reason := <-a.closed; reason != ReasonFrames {
 			t.Error(reason)
 		}

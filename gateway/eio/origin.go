@@ -56,7 +56,7 @@ func (o *Origin) UnmarshalText(text []byte) error {
 	var ok bool
 	if *o, ok = parseOrigin(s); !ok {
 		return fmt.Errorf("%q is no origin: write scheme and host, with a port if it is not the scheme's own, without a path, "+
-			"as in https://shop.example, https://*.shop.example or http://localhost:8080; other letters than a-z as browsers send them, xn--...", s)
+			"other letters than a-z as browsers send them (xn--...): https://shop.example, https://*.shop.example or http://localhost:8080", s)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ type packet struct {
 const (
 	invalid     byte = iota // no packet of the protocol
 	socketPing              // a ping of the websocket itself, RFC 6455
-	socketFrame             // a pong of it, or a fragment: it only counts
+	socketFrame             // a pong of it, a fragment, or a handshake: it only counts
 )
 
 // textPacket reads a type character and what follows it.

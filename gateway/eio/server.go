@@ -167,6 +167,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.protocol != protocol:
 		refuse(w, errBadRequest)
 	case upgrade:
+		s.turn(packet{kind: socketFrame}) // or one session could ask for ever
 		srv.upgradeSession(w, r, s)
 	case r.Method == http.MethodGet:
 		s.servePoll(w, r)
