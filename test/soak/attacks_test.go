@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -357,9 +358,15 @@ func registerFlood(s *stranger) {
 func earlyBurst(s *stranger) {
 	burst := append(frame("40"), bytes.Repeat(frame(`421["register",{"userid":"burst"}]`), 3000)...)
 	s.times(32, func(i int) error {
-		c := &client{kind: []kind{socket4, socket3}[i%2], host: s.host}
-		_, err := s.call(c.greeting(), burst)
-		return err
+		c, err := call(s.host, []kind{socket4, socket3}[i%2])
+		if err != nil {
+			return err
+		}
+		s.keep(c.conn)
+		if err := c.write(slices.Concat(c.greeting(), burst)); err != nil {
+			return err
+		}
+		return c.opened()
 	})
 }
 

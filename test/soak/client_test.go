@@ -60,9 +60,18 @@ func dial(host string) (*net.TCPConn, error) {
 	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+sources.Add(1)%64))}}
 	conn, err := d.Dial("tcp", host)
 	if err != nil {
-		return nil, err
+		return nil, plain(err)
 	}
 	return conn.(*net.TCPConn), nil
+}
+
+// plain takes the addresses from an error, so that like ones can be counted.
+func plain(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
 }
 
 // call connects and says nothing yet.
@@ -147,7 +156,7 @@ func (c *client) readUpgrade(deadline time.Time) error {
 	c.conn.SetReadDeadline(deadline)
 	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
-		return err
+		return plain(err)
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		resp.Body.Close()
@@ -227,7 +236,7 @@ func frame(packet string) []byte {
 func (c *client) write(b []byte) error {
 	c.conn.SetWriteDeadline(time.Now().Add(patience))
 	_, err := c.conn.Write(b)
-	return err
+	return plain(err)
 }
 
 // send sends a packet. On polling no poll may be waiting.
@@ -300,7 +309,7 @@ func (c *client) readFrame(deadline time.Time) error {
 	f, err := ws.ReadFrame(c.in)
 	switch {
 	case err != nil:
-		return err
+		return plain(err)
 	case f.Header.OpCode == ws.OpClose:
 		code, text := ws.ParseCloseFrameData(f.Payload)
 		return closeError{code, text}
@@ -316,7 +325,7 @@ func (c *client) readAnswer(deadline time.Time) ([]byte, error) {
 	c.conn.SetReadDeadline(deadline)
 	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
-		return nil, err
+		return nil, plain(err)
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
