@@ -62,6 +62,18 @@ func (b *bench) comeBack() {
 	b.pub = natstest.Connect(b.t, b.server)
 }
 
+// allTold waits until every socket has heard of all losses.
+func (b *bench) allTold() {
+	b.t.Helper()
+	natstest.Await(b.t, "end of the gap", func() bool { return b.hub.since().IsZero() })
+}
+
+func (h *Hub) since() time.Time {
+	h.gaps.mu.Lock()
+	defer h.gaps.mu.Unlock()
+	return h.gaps.since
+}
+
 func newTellingBench(t *testing.T, change ...func(*Options)) *bench {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s, quick())
@@ -102,11 +114,7 @@ func TestGapAfterALoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	later, _ := b.page("user.1")
-	natstest.Await(t, "end of the gap", func() bool {
-		b.hub.gaps.mu.Lock()
-		defer b.hub.gaps.mu.Unlock()
-		return b.hub.gaps.since.IsZero()
-	})
+	b.allTold()
 	for _, page := range []*recorder{one, many, while, later, left, unregistered} {
 		if heard := page.take(); len(heard) > 0 {
 			t.Errorf("heard %q", heard)
@@ -185,16 +193,17 @@ func TestLossesInARowAreOneGap(t *testing.T) {
 	b := newTellingBench(t)
 	page, _ := b.page("user.42")
 	b.lose()
-	first := time.Now()
-	b.hub.mu.Lock() // the first cannot be told
+	first := b.hub.since()
+	b.hub.mu.Lock() // it cannot be told
 	b.comeBack()
 	natstest.Await(t, "connection", b.hub.nc.IsConnected)
 	b.lose()
 	b.hub.mu.Unlock()
 	b.comeBack()
-	if g := awaitGap(t, page); g.Since > first.UnixMilli() {
+	if g := awaitGap(t, page); g.Since != first.UnixMilli() {
 		t.Errorf("since %d, lost at %d", g.Since, first.UnixMilli())
 	}
+	b.allTold()
 	b.emit(event("user.42", `["fence"]`))
 	if heard := page.take(); !slices.Equal(heard, []string{`["fence"]`}) {
 		t.Errorf("heard %q", heard)
@@ -223,6 +232,19 @@ func TestGapSinceTheBusFellSilent(t *testing.T) {
 	proxy.Freeze(false, false)
 	if g := awaitGap(t, page); g.Since > silent.UnixMilli() {
 		t.Errorf("since %v after the silence began", time.Duration(g.Since-silent.UnixMilli())*time.Millisecond)
+	}
+}
+
+// But what the bus has answered since, it was not silent for.
+func TestGapIsNoLongerThanItMustBe(t *testing.T) {
+	b := newTellingBench(t)
+	registered := time.Now()
+	page, _ := b.page("user.42")
+	if err := b.hub.nc.ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	if g := awaitGap(t, page); g.Since < registered.Add(-transit).UnixMilli() {
+		t.Errorf("since %v before the bus answered", time.Duration(registered.UnixMilli()-g.Since)*time.Millisecond)
 	}
 }
 
@@ -291,11 +313,7 @@ func TestNobodyIsToldWithoutAGapEvent(t *testing.T) {
 	page, _ := b.page("user.42")
 	b.lose()
 	b.comeBack()
-	natstest.Await(t, "end of the gap", func() bool {
-		b.hub.gaps.mu.Lock()
-		defer b.hub.gaps.mu.Unlock()
-		return b.hub.gaps.since.IsZero()
-	})
+	b.allTold()
 	b.emit(event("user.42", `["fence"]`))
 	if heard := page.take(); !slices.Equal(heard, []string{`["fence"]`}) {
 		t.Errorf("heard %q", heard)
@@ -329,11 +347,8 @@ func TestBacklog(t *testing.T) {
 		}
 		return subjects
 	}
-	busy, release := make(chan struct{}), make(chan struct{})
-	if err := b.register(b.hub.Attach(&flushes{onFlush: func() { busy <- struct{}{}; <-release }}), "user.blocker"); err != nil {
-		t.Fatal(err)
-	}
-	users := same(2)
+	_, busy, release := b.blocker("user.blocker")
+	users := same(3)
 	flooded, _ := b.page(users[0])
 	both, _ := b.page(users...)
 	calm, _ := b.page(users[1])
@@ -358,6 +373,7 @@ func TestBacklog(t *testing.T) {
 			fill = 0
 		}
 		publish(users[0], fill+lost)
+		publish(users[2], 5)
 		release <- struct{}{}
 		for _, page := range []*recorder{flooded, both} {
 			var gaps []gap
@@ -380,7 +396,7 @@ func TestBacklog(t *testing.T) {
 			t.Errorf("a page that missed nothing heard %s", heard)
 		}
 	}
-	if got := counter(t, b.hub.Metrics.dropped, "backlog"); got != 1007 {
+	if got := counter(t, b.hub.Metrics.dropped, "backlog"); got != 1000+7+2*5 {
 		t.Errorf("%v are counted", got)
 	}
 }
@@ -388,11 +404,7 @@ func TestBacklog(t *testing.T) {
 // A user that leaves takes its count with it.
 func TestBacklogOfAUserThatLeaves(t *testing.T) {
 	b := newTellingBench(t)
-	busy, release := make(chan struct{}), make(chan struct{})
-	s := b.hub.Attach(&flushes{onFlush: func() { busy <- struct{}{}; <-release }})
-	if err := b.register(s, "user.42"); err != nil {
-		t.Fatal(err)
-	}
+	s, busy, _ := b.blocker("user.42")
 	for range backlog + 2 { // the worker has one
 		if err := b.pub.Publish("user.42", []byte(`["e"]`)); err != nil {
 			t.Fatal(err)
@@ -403,13 +415,30 @@ func TestBacklogOfAUserThatLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.hub.Detach(s)
-	close(release)
 	if got := counter(t, b.hub.Metrics.dropped, "backlog"); got < 1 || got > 2 {
 		t.Errorf("%v are counted", got)
 	}
-	go func() {
-		for range busy { // until the test ends
+}
+
+// blocker registers a socket whose every flush says that it is busy and waits
+// for its release, or for the end of the test.
+func (b *bench) blocker(subject string) (s *Socket, busy <-chan struct{}, release chan<- struct{}) {
+	b.t.Helper()
+	began, end := make(chan struct{}), make(chan struct{})
+	over := b.t.Context().Done()
+	s = b.hub.Attach(&flushes{onFlush: func() {
+		select {
+		case began <- struct{}{}:
+		case <-over:
+			return
 		}
-	}()
-	t.Cleanup(func() { b.hub.Close(); close(busy) })
+		select {
+		case <-end:
+		case <-over:
+		}
+	}})
+	if err := b.register(s, subject); err != nil {
+		b.t.Fatal(err)
+	}
+	return s, began, end
 }
