@@ -16,6 +16,11 @@ import (
 const (
 	// maxHeader bounds request line and headers; a GET /emit carries its data there.
 	maxHeader = 128 << 10
+	// bodyTimeout bounds the time that the body of a request may take, also of
+	// one whose handler does not read it: net/http does then, after the answer.
+	bodyTimeout = 30 * time.Second
+	// answerTimeout bounds the time until an answer is written; polls set their own.
+	answerTimeout = time.Minute
 	// lastRequests is how long requests in flight have when the server stops; an
 	// emit is answered within a second.
 	lastRequests = 1500 * time.Millisecond
@@ -53,8 +58,9 @@ func (s *Server) URL() string {
 // There is no ReadTimeout: it would cut long polls.
 func (s *Server) Serve(h http.Handler, log *slog.Logger, fail func(error)) {
 	s.server = &http.Server{
-		Handler:           h,
+		Handler:           boundBody(h),
 		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      answerTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -63,6 +69,15 @@ func (s *Server) Serve(h http.Handler, log *slog.Logger, fail func(error)) {
 		if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			fail(fmt.Errorf("serve %s: %w", s.Addr(), err))
 		}
+	})
+}
+
+func boundBody(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+		}
+		h.ServeHTTP(w, r)
 	})
 }
 
