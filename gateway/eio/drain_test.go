@@ -12,7 +12,7 @@ import (
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t)
-		const sockets, over = 40, 10 * time.Second
+		const sockets, over = 40, 5 * time.Second
 		var ends [sockets]chan time.Duration
 		began := time.Now()
 		for i := range sockets {
