@@ -156,7 +156,7 @@ func (h *Hub) tellLoss(losses uint64) (all bool) {
 	h.gaps.mu.Lock()
 	since := h.gaps.since
 	h.gaps.mu.Unlock()
-	var deaf []missed
+	deaf := make([]missed, 0, h.Users())
 	h.mu.RLock()
 	for _, u := range h.users {
 		deaf = u.missed(deaf)

@@ -191,8 +191,5 @@ func (in *Ingest) emit(ids []string, event string, data []byte) (reached bool, e
 	if err != nil {
 		return false, err
 	}
-	if limit := in.nc.MaxPayload(); limit > 0 && int64(len(payload)) > limit {
-		return false, errTooLarge
-	}
 	return in.receipts.request(subjects, payload)
 }

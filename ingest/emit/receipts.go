@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +39,11 @@ type receipts struct {
 	sub     *nats.Subscription
 	metrics *metrics
 
+	publish chan publication // to the one publisher
+	closing context.Context  // done when stop is called
+	stop    context.CancelFunc
+	running sync.WaitGroup // the publisher
+
 	mu sync.Mutex
 	// Guarded by mu.
 	next    uint64
@@ -53,9 +59,15 @@ type request struct {
 	// Guarded by receipts.mu.
 	reached   bool
 	receivers []knowledge
-	silent    int // receivers of whom nothing was heard
-	open      int // receivers who are not known to be nobody's
-	over      bool
+	silent    int  // receivers of whom nothing was heard
+	open      int  // receivers who are not known to be nobody's
+	late      bool // answered without an outcome
+}
+
+// A publication is a message to be published, and who hears why it could not be.
+type publication struct {
+	message *nats.Msg
+	failed  chan<- error
 }
 
 // knowledge is what is known of a receiver whom no socket's receipt was for.
@@ -71,16 +83,45 @@ const (
 const countSuffix = ".count"
 
 func newReceipts(nc *nats.Conn, m *metrics) (*receipts, error) {
-	r := &receipts{nc: nc, prefix: nc.NewInbox() + ".", bound: bound, recount: recount, metrics: m, waiting: make(map[uint64]*request)}
+	r := &receipts{
+		nc: nc, prefix: nc.NewInbox() + ".", bound: bound, recount: recount, metrics: m,
+		publish: make(chan publication), waiting: make(map[uint64]*request),
+	}
+	r.closing, r.stop = context.WithCancel(context.Background())
 	var err error
 	r.sub, err = nc.Subscribe(r.prefix+">", r.receive)
 	if err != nil {
 		return nil, err
 	}
+	r.running.Go(r.runPublish)
 	return r, nil
 }
 
-func (r *receipts) close() { _ = r.sub.Unsubscribe() }
+func (r *receipts) close() {
+	_ = r.sub.Unsubscribe()
+	r.stop()
+	r.running.Wait()
+}
+
+// runPublish publishes for all requests, one message of each in turn. nats.go
+// holds its one lock while it tries to connect, for seconds where the server's
+// machine is gone: only this goroutine waits for it, and what is late then is
+// not sent behind the next emit.
+func (r *receipts) runPublish() {
+	for {
+		select {
+		case p := <-r.publish:
+			if err := r.nc.PublishMsg(p.message); err != nil {
+				select {
+				case p.failed <- err:
+				default: // it is the second
+				}
+			}
+		case <-r.closing.Done():
+			return
+		}
+	}
+}
 
 // request publishes the payload to every subject. It returns true at the first
 // receipt above zero, false when there is nobody for any receiver, and else,
@@ -90,22 +131,32 @@ func (r *receipts) request(subjects []string, payload []byte) (reached bool, err
 	if len(subjects) == 0 {
 		return false, nil
 	}
-	late := time.NewTimer(r.bound)
-	defer late.Stop()
+	bound := time.NewTimer(r.bound)
+	defer bound.Stop()
 	number, req := r.begin(len(subjects))
 	defer func() { r.end(number, err == nil) }()
 	reply := r.prefix + strconv.FormatUint(number, 36) + "."
+	pending := make([]*nats.Msg, len(subjects))
 	for i, subject := range subjects {
-		if err := r.nc.PublishRequest(subject, reply+strconv.Itoa(i), payload); err != nil {
-			return false, err
-		}
+		pending[i] = &nats.Msg{Subject: subject, Reply: reply + strconv.Itoa(i), Data: payload}
 	}
+	failed := make(chan error, 1)
 	var again <-chan time.Time
 	for {
+		done, publish, next := req.done, r.publish, publication{failed: failed}
+		if len(pending) > 0 {
+			done, next.message = nil, pending[0] // every receiver is served
+		} else {
+			publish = nil
+		}
 		select {
-		case <-req.done:
+		case publish <- next:
+			pending = pending[1:]
+		case err := <-failed:
+			return false, err
+		case <-done:
 			return r.outcome(req)
-		case <-late.C:
+		case <-bound.C:
 			return r.outcome(req)
 		case <-req.zeros:
 			if again == nil {
@@ -113,11 +164,14 @@ func (r *receipts) request(subjects []string, payload []byte) (reached bool, err
 			}
 		case <-again:
 			again = time.After(r.recount)
+			if len(pending) > 0 {
+				break
+			}
 			for _, i := range r.zeros(req) {
-				count := &nats.Msg{Subject: subjects[i], Reply: reply + strconv.Itoa(i) + countSuffix, Header: nats.Header{wire.HeaderOp: {wire.OpCount}}}
-				if err := r.nc.PublishMsg(count); err != nil {
-					return false, errUnconfirmed
-				}
+				pending = append(pending, &nats.Msg{
+					Subject: subjects[i], Reply: reply + strconv.Itoa(i) + countSuffix,
+					Header: nats.Header{wire.HeaderOp: {wire.OpCount}},
+				})
 			}
 		}
 	}
@@ -164,7 +218,7 @@ func (r *receipts) end(number uint64, known bool) {
 		delete(r.waiting, number)
 		return
 	}
-	r.waiting[number].over = true
+	r.waiting[number].late = true
 	if len(r.late) == rememberLate {
 		delete(r.waiting, r.late[0])
 		r.late = r.late[1:]
@@ -190,7 +244,7 @@ func (r *receipts) receive(m *nats.Msg) {
 		r.metrics.malformed.Inc()
 	case req == nil:
 		// Its emit was answered by an earlier one.
-	case req.over:
+	case req.late:
 		if !counted && !noResponders {
 			r.metrics.late.Inc()
 		}
