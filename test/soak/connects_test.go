@@ -15,6 +15,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
+const cpuSeconds = "process_cpu_seconds_total"
+
 // 60,000 connects with register at 1,000 a second, whatever becomes of the
 // ones before, then 15,000 as fast as they come: none lost, closed or deaf.
 func TestConnects(t *testing.T) {
@@ -28,13 +30,14 @@ func TestConnects(t *testing.T) {
 
 	t.Run("1000 a second", func(t *testing.T) {
 		c := newConnects(p, scaled(60_000), hold)
-		began := time.Now()
+		cpu, began := read(t, p)[cpuSeconds], time.Now()
 		for i := range c.count {
 			due := began.Add(time.Duration(i) * time.Second / rate)
 			time.Sleep(time.Until(due)) // the load's pace
 			c.running.Go(func() { c.page(i, due) })
 		}
 		c.end(t)
+		t.Logf("the server took %.0f µs of processor time for each", (read(t, p)[cpuSeconds]-cpu)/float64(c.count)*1e6)
 		if p99 := c.callbacks.at(.99); p99 > allowed {
 			t.Errorf("p99 of the callback is %v, over %v", p99, allowed)
 		}
