@@ -124,50 +124,58 @@ func (s *Session) conclude(end Reason) (open bool) {
 
 // pump hands the queue to the kernel until it is empty or the kernel takes no
 // more; then there is a goroutine, the carrier, that waits until it does. It
-// returns whether the kernel is stuck, and why the session has to close; and
-// to the carrier, whether anything has moved since that asked.
-func (s *Session) pump(socket *wsConn, carrier bool) (moved, stuck bool, end Reason) {
+// returns whether the kernel is stuck, since when, and why the session has to
+// close.
+func (s *Session) pump(socket *wsConn, carrier bool) (stuck bool, since time.Time, end Reason) {
 	socket.writer.Lock()
 	defer socket.writer.Unlock()
+	moved := false
 	for {
+		before := len(socket.rest)
 		err := socket.tryWrite()
+		moved = moved || len(socket.rest) < before
 		s.mu.Lock()
 		switch {
 		case s.closed:
 			s.mu.Unlock()
-			return false, false, ""
+			return false, since, ""
 		case err != nil:
 			s.mu.Unlock()
-			return false, false, ReasonNetwork
+			return false, since, ReasonNetwork
 		}
 		stuck = len(socket.rest) > 0
 		if stuck || len(s.queue) == 0 {
 			break
 		}
-		socket.rest, socket.moved = join(s.take(batch)), true
+		socket.rest, moved = join(s.take(batch)), true
 		s.mu.Unlock()
 	}
 	defer s.mu.Unlock()
+	if moved && stuck {
+		socket.since = time.Now()
+	}
 	if carrier {
-		moved, socket.moved, socket.carried = socket.moved, false, stuck
+		socket.carried = stuck
 	} else if stuck && !socket.carried {
 		socket.carried = true
-		s.server.running.Go(func() { s.carry(socket) })
+		since := socket.since
+		s.server.running.Go(func() { s.carry(socket, since) })
 	}
-	return moved, stuck, s.verdict(stuck)
+	return stuck, socket.since, s.verdict(stuck)
 }
 
 // carry is the carrier: it goes on until the kernel has everything, or has
 // taken nothing for WriteTimeout.
-func (s *Session) carry(socket *wsConn) {
+func (s *Session) carry(socket *wsConn, since time.Time) {
 	for {
-		var moved, stuck bool
+		var stuck bool
 		var end Reason
+		latest := since
 		pump := func(uintptr) (done bool) {
-			moved, stuck, end = s.pump(socket, true)
-			return moved || !stuck || end != ""
+			stuck, latest, end = s.pump(socket, true)
+			return !stuck || latest != since || end != ""
 		}
-		err := socket.conn.SetWriteDeadline(time.Now().Add(s.server.WriteTimeout))
+		err := socket.conn.SetWriteDeadline(since.Add(s.server.WriteTimeout))
 		switch {
 		case err != nil:
 		case socket.raw != nil:
@@ -177,17 +185,22 @@ func (s *Session) carry(socket *wsConn) {
 				pump(0)
 			}
 		}
-		slow := errors.Is(err, os.ErrDeadlineExceeded)
 		switch {
-		case slow && pump(0): // not so: others have written
-		case slow:
-			end = ReasonSlow
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			// Judged before another try: the kernel may have some room that it
+			// had all the time, too little to tell of.
+			if socket.stuckSince(since) {
+				end = ReasonSlow
+			} else {
+				pump(0) // others have written
+			}
 		case err != nil:
 			end = ReasonNetwork
 		}
 		if !s.conclude(end) || !stuck {
 			return
 		}
+		since = latest
 	}
 }
 

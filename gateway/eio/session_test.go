@@ -1,6 +1,7 @@
 package eio
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -265,7 +266,10 @@ func TestSlowReader(t *testing.T) {
 			close(stop)
 			_ = w.conn.Close()
 			await(t, "the pongs to end", pongs)
-			if own := w.session.socket; w.session.queue != nil || own.rest != nil {
+			own := w.session.websocket()
+			own.writer.Lock()
+			defer own.writer.Unlock()
+			if w.session.queue != nil || own.rest != nil {
 				t.Errorf("%d frames and %d bytes are kept", len(w.session.queue), len(own.rest))
 			}
 		})
@@ -384,4 +388,24 @@ func TestBusyServerClosesNobody(t *testing.T) {
 		w.want("4x")
 	}
 	all.Wait()
+}
+
+// The write deadline counts from when the kernel last took something, though
+// it has some room left that it does not tell of.
+func TestWriteTimeout(t *testing.T) {
+	t.Parallel()
+	const timeout = 3 * time.Second
+	a := start(t, func(c *Config) { c.WriteTimeout, c.QueueBytes = timeout, 1<<30 })
+	w := a.socket(4)
+	for range 50 {
+		w.session.write(Message(bytes.Repeat([]byte("x"), 100_000)))
+	}
+	own := w.session.websocket()
+	own.writer.Lock()
+	since := own.since
+	own.writer.Unlock()
+	a.wantClose(ReasonSlow)
+	if took := time.Since(since); took < timeout || took >= 2*timeout {
+		t.Errorf("closed after %v", took)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -33,9 +34,9 @@ type wsConn struct {
 
 	writer sync.Mutex // held while the kernel copies, no longer; taken before Session.mu
 	// Guarded by writer.
-	rest    []byte // what the kernel has not taken of the frames begun
-	carried bool   // a carrier waits until it takes more
-	moved   bool   // it has taken something since the carrier asked
+	rest    []byte    // what the kernel has not taken of the frames begun
+	carried bool      // a carrier waits until it takes more
+	since   time.Time // when it last took something, with rest left
 }
 
 // Errors that end a websocket, each with its close code (RFC 6455, 7.4.1).
@@ -92,6 +93,7 @@ func (c *wsConn) run(early []byte, handle func(packet), fault func(error)) error
 		buffer, n, readErr := c.read()
 		if readErr == nil {
 			err = c.feed(buffer[:n], handle)
+			runtime.Gosched() // who floods waits behind the neighbours' events
 		}
 		if buffer != nil {
 			readBuffers.Put(buffer)
@@ -237,6 +239,13 @@ func (c *wsConn) tryWrite() error {
 	return nil
 }
 
+// stuckSince reports whether the kernel has taken nothing of rest since then.
+func (c *wsConn) stuckSince(then time.Time) bool {
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	return len(c.rest) > 0 && c.since.Equal(then)
+}
+
 // writeBatch writes the beginning of rest, as large as a batch, where there is
 // no descriptor to try. Only the carrier calls it, without writer.
 func (c *wsConn) writeBatch() error {
@@ -249,6 +258,7 @@ func (c *wsConn) writeBatch() error {
 	c.writer.Lock()
 	defer c.writer.Unlock()
 	c.took(min(len(begin), len(c.rest))) // a close leaves nothing
+	c.since = time.Now()
 	return nil
 }
 
@@ -263,7 +273,6 @@ func (c *wsConn) unwritten() int {
 
 // took cuts off what was written. The caller holds writer.
 func (c *wsConn) took(n int) {
-	c.moved = c.moved || n > 0
 	if c.rest = c.rest[n:]; len(c.rest) == 0 {
 		c.rest = nil
 	}

@@ -46,6 +46,10 @@ func newMetrics(r prometheus.Registerer, g *Gateway) *metrics {
 			Help: "Sockets that are connected, registered or not.",
 		}, func() float64 { return float64(g.sockets.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "doit_gateway_sessions",
+			Help: "Connections of browsers, also those that have not joined a namespace, and so are no sockets, yet.",
+		}, func() float64 { return float64(g.engine.Sessions()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_gateway_nameless_sockets",
 			Help: "Sockets that are connected and have never registered an id: no emit reaches them. Old pages leave one behind at each reconnect.",
 		}, func() float64 { return float64(g.nameless.Load()) }),

@@ -26,8 +26,14 @@ const (
 // Main runs a program until it returns. SIGINT and SIGTERM end the context
 // that it gets; a second one ends the process at once.
 func Main(name string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals) // before anybody can see that the first has come
+		cancel()
+	}()
 	os.Exit(exitCode(name, run(ctx, os.Args[1:], os.Stdout, os.Stderr)))
 }
 
