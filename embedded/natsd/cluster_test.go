@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/ramainen/doit-socket/internal/natstest"
@@ -65,6 +66,12 @@ func TestClusterSecret(t *testing.T) {
 	a, address := box(t, "a", secret)
 	stranger, _ := box(t, "stranger", secret+"x", address)
 	plain := natstest.Start(t, natstest.Route(address))
+	other, err := identity(secret + "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.InsecureSkipVerify = true // who wants in does not ask who we are
+	forger := natstest.Start(t, natstest.Route(address), func(o *server.Options) { o.Cluster.TLSConfig, o.Cluster.TLSTimeout = other, 2 })
 	if nc, err := nats.Connect("nats://" + a.server.Addr().String()); err == nil {
 		nc.Close()
 		t.Error("a client without password is let in")
@@ -75,7 +82,7 @@ func TestClusterSecret(t *testing.T) {
 	fence, _ := box(t, "fence", secret, address)
 	wantPeers(t, fence, "a")
 	wantPeers(t, a, "fence")
-	if n := len(stranger.Peers()) + plain.NumRoutes(); n != 0 {
+	if n := len(stranger.Peers()) + plain.NumRoutes() + forger.NumRoutes(); n != 0 {
 		t.Errorf("strangers have %d routes", n)
 	}
 }
