@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/embedded/natsd"
@@ -19,9 +20,10 @@ const name = "doit-socket"
 
 type config struct {
 	daemon.Config `embed:""`
-	EmitListen    string      `placeholder:"HOST:PORT" help:"Move /emit and /v1/ to a listener of their own."`
-	Gateway       sio.Config  `embed:"" group:"Sockets:"`
-	Ingest        emit.Config `embed:"" group:"Emits:"`
+	EmitListen    string              `placeholder:"HOST:PORT" help:"Move /emit and /v1/ to a listener of their own."`
+	Gateway       sio.Config          `embed:"" group:"Sockets:"`
+	Ingest        emit.Config         `embed:"" group:"Emits:"`
+	Cluster       natsd.ClusterConfig `embed:"" group:"Several boxes:"`
 }
 
 // Validate refuses what [daemon.Config.Validate] refuses, for the listener that only this program has.
@@ -54,17 +56,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer fail(nil)
 	p := daemon.NewProcess(cfg.Config, stderr)
 
-	bus, err := natsd.Start(cfg.Node, emit.MaxMaxBody, p.Log)
+	bus, err := natsd.Start(cfg.Node, emit.MaxMaxBody, cfg.Cluster, p.Log)
 	if err != nil {
 		return err
 	}
 	defer bus.Shutdown()
-	gatewayBus, err := p.Connect("", "gateway", fail, bus.Option())
+	if cfg.Cluster.ClusterListen != "" {
+		p.Health.Fact("cluster", func() string { return strings.Join(append([]string{cfg.Node}, bus.Peers()...), ", ") })
+		p.Metrics.MustRegister(bus.PeersGauge())
+	}
+	gatewayBus, err := p.Connect("", "gateway", fail, bus.Options()...)
 	if err != nil {
 		return err
 	}
 	defer daemon.Drain(gatewayBus)
-	ingestBus, err := p.Connect("", "ingest", fail, bus.Option())
+	ingestBus, err := p.Connect("", "ingest", fail, bus.Options()...)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	admin := freeAddress(t)
-	out := serveOn(t, admin)
+	out := serveOn(t, admin, "--cluster-listen", "127.0.0.1:0", "--cluster-secret", "a secret of enough characters")
 	page := siotest.Dial(t, urlIn(t, out, "listens on "), siotest.Options{})
 	page.Register("42")
 	page.Close()

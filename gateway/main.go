@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer fail(nil)
 	p := daemon.NewProcess(cfg.Config, stderr)
 
-	bus, err := p.Connect(cfg.NatsURL, "gateway", fail)
+	bus, err := p.ConnectBus(cfg.BusConfig, "gateway", fail)
 	if err != nil {
 		return err
 	}

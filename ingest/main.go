@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer fail(nil)
 	p := daemon.NewProcess(cfg.Config, stderr)
 
-	bus, err := p.Connect(cfg.NatsURL, "ingest", fail)
+	bus, err := p.ConnectBus(cfg.BusConfig, "ingest", fail)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,9 @@
-// Package natsd runs nats-server inside this process, without a port.
+// Package natsd runs nats-server inside this process: without a port, or with
+// one for other boxes of a cluster.
 package natsd
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,22 +13,41 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// startTime bounds the start of the server; it takes some milliseconds.
-const startTime = 10 * time.Second
+const (
+	// startTime bounds the start of the server; it takes some milliseconds.
+	startTime = 10 * time.Second
+	// routeTimeout bounds the handshake with another box.
+	routeTimeout = 2 * time.Second
+)
 
-// A Server is a nats-server that only this process can reach.
+// A Server is a nats-server that only this process can reach, and, where it
+// is in a cluster, those of other boxes that know the secret.
 type Server struct {
 	server *server.Server
+	user   nats.Option
 }
 
-// Start starts a server that takes messages of up to maxPayload bytes.
-func Start(name string, maxPayload int, log *slog.Logger) (*Server, error) {
-	s, err := server.NewServer(&server.Options{
+// Start starts a server that takes messages of up to maxPayload bytes. In a
+// cluster every box has a name of its own.
+func Start(name string, maxPayload int, cluster ClusterConfig, log *slog.Logger) (*Server, error) {
+	o := &server.Options{
 		ServerName: name,
 		DontListen: true,
 		NoSigs:     true,
 		MaxPayload: int32(maxPayload), //nolint:gosec // at most 8 MiB and a bit
-	})
+	}
+	user := nats.UserInfo("", "")
+	if cluster.ClusterListen != "" {
+		if err := cluster.join(o); err != nil {
+			return nil, err
+		}
+		// With DontListen no port for routes is opened either (nats-server
+		// 2.15): there is one for clients, whose password nobody knows.
+		o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
+		o.Username, o.Password = "doit-socket", rand.Text()
+		user = nats.UserInfo(o.Username, o.Password)
+	}
+	s, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("configure nats-server: %w", err)
 	}
@@ -36,11 +57,13 @@ func Start(name string, maxPayload int, log *slog.Logger) (*Server, error) {
 		s.Shutdown()
 		return nil, errors.New("nats-server did not start")
 	}
-	return &Server{server: s}, nil
+	return &Server{server: s, user: user}, nil
 }
 
-// Option makes a NATS connection go to this server, without a socket.
-func (s *Server) Option() nats.Option { return nats.InProcessServer(s.server) }
+// Options make a NATS connection go to this server, without a socket.
+func (s *Server) Options() []nats.Option {
+	return []nats.Option{nats.InProcessServer(s.server), s.user}
+}
 
 // Shutdown ends the server and waits for it.
 func (s *Server) Shutdown() {

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func start(t *testing.T, maxPayload int, log *slog.Logger) *Server {
 	t.Helper()
 	began := time.Now()
-	s, err := Start("node-1", maxPayload, log)
+	s, err := Start("node-1", maxPayload, ClusterConfig{}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func start(t *testing.T, maxPayload int, log *slog.Logger) *Server {
 
 func connect(t *testing.T, s *Server) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect("", s.Option())
+	nc, err := nats.Connect("", s.Options()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestMaxPayload(t *testing.T) {
 }
 
 func TestBadName(t *testing.T) {
-	if _, err := Start("a b", 1<<20, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "nats-server") {
+	if _, err := Start("a b", 1<<20, ClusterConfig{}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "nats-server") {
 		t.Errorf("%v", err)
 	}
 }

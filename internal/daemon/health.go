@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/pprof"
 	"slices"
@@ -84,13 +85,12 @@ func (h *Health) AdminHandler(metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", alive)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		reasons := h.reasons()
-		if len(reasons) > 0 {
+		answer := "ready\n"
+		if reasons := h.reasons(); len(reasons) > 0 {
 			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = fmt.Fprintf(w, "not ready\n%s\n", strings.Join(reasons, "\n"))
-			return
+			answer = fmt.Sprintf("not ready\n%s\n", strings.Join(reasons, "\n"))
 		}
-		_, _ = fmt.Fprintln(w, "ready")
+		_, _ = fmt.Fprint(w, answer, h.known())
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -104,21 +104,21 @@ func (h *Health) AdminHandler(metrics prometheus.Gatherer) http.Handler {
 
 // status is a page for a person at a terminal: what this process is and does.
 func (h *Health) status(w http.ResponseWriter, _ *http.Request) {
-	h.mu.Lock()
-	names := make([]string, 0, len(h.facts))
-	for name := range h.facts {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	var b strings.Builder
-	for _, name := range names {
-		fmt.Fprintf(&b, "%-12s %s\n", name, h.facts[name]())
-	}
-	h.mu.Unlock()
 	ready := "ready"
 	if reasons := h.reasons(); len(reasons) > 0 {
 		ready = strings.Join(reasons, "; ")
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = fmt.Fprintf(w, "%s%-12s %s\n\n/metrics  /debug/pprof/  /healthz  /readyz\n", b.String(), "state", ready)
+	_, _ = fmt.Fprintf(w, "%s%-12s %s\n\n/metrics  /debug/pprof/  /healthz  /readyz\n", h.known(), "state", ready)
+}
+
+// known is all facts, one a line.
+func (h *Health) known() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(h.facts)) {
+		fmt.Fprintf(&b, "%-12s %s\n", name, h.facts[name]())
+	}
+	return b.String()
 }

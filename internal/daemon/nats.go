@@ -5,25 +5,11 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 )
-
-// BusConfig says where NATS is.
-type BusConfig struct {
-	NatsURL string `required:"" placeholder:"nats://HOST:4222" help:"Address of NATS, or several with commas between them."`
-}
-
-// Validate says what is wrong with the configuration.
-func (c BusConfig) Validate() error {
-	if strings.Trim(c.NatsURL, ", ") == "" {
-		return errors.New("--nats-url is empty") // nats.go would take it for 127.0.0.1:4222
-	}
-	return nil
-}
 
 const (
 	// drainTime bounds the end of a NATS connection.
@@ -94,8 +80,40 @@ func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Optio
 			Name: "doit_nats_reconnects_total", ConstLabels: labels,
 			Help: "How often the connection to NATS came back after it was lost.",
 		}, func() float64 { return float64(nc.Stats().Reconnects) }),
+		whereabouts{nc, prometheus.NewDesc("doit_nats_server_info",
+			"The server of NATS that the connection is to; always 1.", []string{"server", "cluster"}, labels)},
 	)
+	p.Health.Fact("nats "+role, func() string { return where(nc) })
 	return nc, nil
+}
+
+// where says for a person which server the connection is to.
+func where(nc *nats.Conn) string {
+	if !nc.IsConnected() {
+		return "not connected"
+	}
+	text := nc.ConnectedServerName()
+	if url := nc.ConnectedUrlRedacted(); url != "" {
+		text += " at " + url
+	}
+	if cluster := nc.ConnectedClusterName(); cluster != "" {
+		text += ", cluster " + cluster
+	}
+	return text
+}
+
+// whereabouts is the metric that says it.
+type whereabouts struct {
+	nc   *nats.Conn
+	desc *prometheus.Desc
+}
+
+func (w whereabouts) Describe(ch chan<- *prometheus.Desc) { ch <- w.desc }
+
+func (w whereabouts) Collect(ch chan<- prometheus.Metric) {
+	if w.nc.IsConnected() {
+		ch <- prometheus.MustNewConstMetric(w.desc, prometheus.GaugeValue, 1, w.nc.ConnectedServerName(), w.nc.ConnectedClusterName())
+	}
 }
 
 func kind(err error) string {

@@ -28,6 +28,14 @@ func Port(port int) Option {
 	return func(o *server.Options) { o.Port = port }
 }
 
+// Route is for a server that asks to join another's cluster.
+func Route(address string) Option {
+	return func(o *server.Options) {
+		o.Cluster = server.ClusterOpts{Name: "doit-socket", Host: "127.0.0.1", Port: server.RANDOM_PORT}
+		o.Routes = []*url.URL{{Scheme: "nats", Host: address}}
+	}
+}
+
 // Start starts a server on a free port of 127.0.0.1. It is stopped with the test.
 func Start(t testing.TB, opts ...Option) *server.Server {
 	t.Helper()

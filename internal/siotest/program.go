@@ -100,6 +100,9 @@ func (p *Program) Log() string {
 	return p.log.String()
 }
 
+// Pid is the number of its process.
+func (p *Program) Pid() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal.
 func (p *Program) Signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }
 

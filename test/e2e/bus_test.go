@@ -23,11 +23,11 @@ func TestTheBusGoesAndComesBack(t *testing.T) {
 	ingest := start(t, "ingest", "--nats-url", bus.ClientURL())
 	var before []*siotest.Client
 	for _, o := range []siotest.Options{{}, {EIO: 3}, {Polling: true}, {EIO: 3, Polling: true}} {
-		page := siotest.Dial(t, gateway.url, o)
+		page := siotest.Dial(t, gateway.URL, o)
 		page.Register([]string{"42", "43"})
 		before = append(before, page)
 	}
-	siotest.MustPost(t, ingest.url, "42", "alert", "1")
+	siotest.MustPost(t, ingest.URL, "42", "alert", "1")
 	for _, page := range before {
 		page.Next()
 	}
@@ -35,8 +35,8 @@ func TestTheBusGoesAndComesBack(t *testing.T) {
 	natstest.Stop(bus)
 	stopped := time.Now()
 	emit := func(id string) (post, get int) {
-		post, body := siotest.Post(t, ingest.url, []string{id}, "alert", "2")
-		resp, err := http.Get(ingest.url + "/emit?message=alert&id=" + id)
+		post, body := siotest.Post(t, ingest.URL, []string{id}, "alert", "2")
+		resp, err := http.Get(ingest.URL + "/emit?message=alert&id=" + id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func TestTheBusGoesAndComesBack(t *testing.T) {
 		}
 	}
 	t.Logf("four emits are refused after %v", time.Since(stopped))
-	late := siotest.Dial(t, gateway.url, siotest.Options{})
+	late := siotest.Dial(t, gateway.URL, siotest.Options{})
 	registered := make(chan map[string]any, 1)
 	go func() { registered <- late.Call("register", map[string]any{"userid": "42"}) }()
 	for _, page := range before {
@@ -64,7 +64,7 @@ func TestTheBusGoesAndComesBack(t *testing.T) {
 		t.Fatalf("registered: %v", answer)
 	}
 	natstest.Await(t, "ingest", func() bool { return again.NumClients() == 2 })
-	siotest.MustPost(t, ingest.url, "42", "fence", "1")
+	siotest.MustPost(t, ingest.URL, "42", "fence", "1")
 	if heard := late.Until("fence"); len(heard) > 0 {
 		t.Errorf("the late page heard %v", heard)
 	}
@@ -78,7 +78,7 @@ func TestTheBusGoesAndComesBack(t *testing.T) {
 		if missed.Name != "missed" || gap["reason"] != "bus" || since > float64(time.Now().UnixMilli()) || since < float64(stopped.Add(-40*time.Second).UnixMilli()) {
 			t.Errorf("heard %v", missed)
 		}
-		siotest.MustPost(t, ingest.url, "43", "end", "1")
+		siotest.MustPost(t, ingest.URL, "43", "end", "1")
 		for _, e := range page.Until("end") {
 			if e.Name != "fence" {
 				t.Errorf("heard %v", e)
@@ -97,11 +97,11 @@ func TestRefusedForGoodEndsTheProgram(t *testing.T) {
 			natstest.Stop(bus)
 			natstest.Restart(t, bus, func(o *server.Options) { o.Username, o.Password = "name", "secret" })
 			select {
-			case err := <-p.end:
-				p.end = nil
+			case <-p.Ended():
+				err := p.Err()
 				var exit *exec.ExitError
-				if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(p.out.String(), "closed for good") {
-					t.Errorf("ended with %v\n%s", err, p.out.String())
+				if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(p.Log(), "closed for good") {
+					t.Errorf("ended with %v\n%s", err, p.Log())
 				}
 			case <-time.After(2 * natstest.Patience):
 				t.Error("goes on")

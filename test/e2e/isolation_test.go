@@ -16,14 +16,14 @@ func TestIDsAreNoPatterns(t *testing.T) {
 	ids := []string{"*", ">", "a.*", "a.b", "a", "user.a", "=Kg", "a b", "вася", "$SYS.>", "_INBOX.>"}
 	clients := make(map[string]*siotest.Client)
 	for _, id := range ids {
-		clients[id] = siotest.Dial(t, server.url, siotest.Options{})
+		clients[id] = siotest.Dial(t, server.URL, siotest.Options{})
 		clients[id].Register(id)
 	}
 	for i, id := range ids {
-		siotest.MustPost(t, server.url, id, "only", fmt.Sprint(i))
+		siotest.MustPost(t, server.URL, id, "only", fmt.Sprint(i))
 	}
 	for i, id := range ids {
-		siotest.MustPost(t, server.url, id, "fence", "1")
+		siotest.MustPost(t, server.URL, id, "fence", "1")
 		heard := clients[id].Until("fence")
 		if len(heard) != 1 || heard[0].Args[0] != float64(i) {
 			t.Errorf("%q heard %v", id, heard)
@@ -40,7 +40,7 @@ func TestEmbeddedOpensTwoPorts(t *testing.T) {
 	}
 	var ours []string
 	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, fmt.Sprintf("pid=%d,", server.cmd.Process.Pid)) {
+		if strings.Contains(line, fmt.Sprintf("pid=%d,", server.Pid())) {
 			ours = append(ours, line)
 			if !strings.Contains(line, "127.0.0.1:") {
 				t.Errorf("not on loopback: %s", line)

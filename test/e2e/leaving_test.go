@@ -32,7 +32,7 @@ func TestEmitsWhileTheLastSocketLeaves(t *testing.T) {
 				default:
 				}
 				began := time.Now()
-				resp, err := http.PostForm(server.url+"/emit", url.Values{"id": {"42"}, "message": {"e"}})
+				resp, err := http.PostForm(server.URL+"/emit", url.Values{"id": {"42"}, "message": {"e"}})
 				if err != nil {
 					all = append(all, emit{answer: err.Error()})
 					return
@@ -44,7 +44,7 @@ func TestEmitsWhileTheLastSocketLeaves(t *testing.T) {
 		}()
 	}
 	for range 300 {
-		page := siotest.Dial(t, server.url, siotest.Options{})
+		page := siotest.Dial(t, server.URL, siotest.Options{})
 		page.Register("42")
 		page.Close()
 	}

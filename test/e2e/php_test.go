@@ -13,15 +13,15 @@ func TestPHP(t *testing.T) {
 	server := start(t, "embedded")
 	php := func(method, userid, event, json string) string {
 		t.Helper()
-		out, err := exec.Command("php", "-d", "display_errors=stderr", "testdata/old-class.php", server.url, method, userid, event, json).CombinedOutput()
+		out, err := exec.Command("php", "-d", "display_errors=stderr", "testdata/old-class.php", server.URL, method, userid, event, json).CombinedOutput()
 		if err != nil {
 			t.Fatalf("php: %v\n%s", err, out)
 		}
 		return string(out)
 	}
-	vasya := siotest.Dial(t, server.url, siotest.Options{EIO: 3, Polling: true})
+	vasya := siotest.Dial(t, server.URL, siotest.Options{EIO: 3, Polling: true})
 	vasya.Register("вася 😀")
-	masha := siotest.Dial(t, server.url, siotest.Options{})
+	masha := siotest.Dial(t, server.URL, siotest.Options{})
 	masha.Register("masha")
 
 	for _, c := range []struct {

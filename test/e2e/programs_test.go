@@ -16,30 +16,30 @@ func TestThreePrograms(t *testing.T) {
 	second := start(t, "gateway", "--nats-url", bus.ClientURL(), "--node", "gw-2")
 	ingest := start(t, "ingest", "--nats-url", bus.ClientURL())
 
-	tab := siotest.Dial(t, first.url, siotest.Options{})
+	tab := siotest.Dial(t, first.URL, siotest.Options{})
 	tab.Register("42")
-	other := siotest.Dial(t, second.url, siotest.Options{EIO: 3, Polling: true})
+	other := siotest.Dial(t, second.URL, siotest.Options{EIO: 3, Polling: true})
 	other.Register([]any{42, "43"})
 
-	siotest.MustPost(t, ingest.url, "42", "alert", `{"n":1}`)
+	siotest.MustPost(t, ingest.URL, "42", "alert", `{"n":1}`)
 	if got := tab.Next(); got.Name != "alert" {
 		t.Errorf("the first gateway's tab heard %v", got)
 	}
 	if got := other.Next(); got.Name != "alert" {
 		t.Errorf("the second gateway's tab heard %v", got)
 	}
-	siotest.MustPost(t, ingest.url, "43", "more", `1`)
+	siotest.MustPost(t, ingest.URL, "43", "more", `1`)
 	if got := other.Next(); got.Name != "more" {
 		t.Errorf("heard %v", got)
 	}
-	if status, body := siotest.Post(t, ingest.url, []string{"44"}, "alert", `1`); status != 200 || body != "ERROR" {
+	if status, body := siotest.Post(t, ingest.URL, []string{"44"}, "alert", `1`); status != 200 || body != "ERROR" {
 		t.Errorf("nobody: %d %s", status, body)
 	}
 	// Two sockets, and three ids: 42 on both nodes, 43 on one.
-	if got := get(t, ingest.url+"/stat/all"); got != "5" {
+	if got := get(t, ingest.URL+"/stat/all"); got != "5" {
 		t.Errorf("/stat/all is %s, want 5", got)
 	}
-	if got := get(t, first.url+"/"); len(got) < 100 {
+	if got := get(t, first.URL+"/"); len(got) < 100 {
 		t.Errorf("the gateway's page is %q", got)
 	}
 }

@@ -16,24 +16,19 @@ import (
 // sockets that are left hear on. A second one ends the process at once.
 func TestSignals(t *testing.T) {
 	p := start(t, "embedded", "--drain", "1h")
-	page, poller := siotest.Dial(t, p.url, siotest.Options{}), siotest.Dial(t, p.url, siotest.Options{Polling: true})
+	page, poller := siotest.Dial(t, p.URL, siotest.Options{}), siotest.Dial(t, p.URL, siotest.Options{Polling: true})
 	page.Register("42")
 	poller.Register("43")
 
-	signal := func() {
-		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-	}
 	status := func(path string) int {
-		resp, err := http.Get(p.url + path)
+		resp, err := http.Get(p.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = resp.Body.Close()
 		return resp.StatusCode
 	}
-	signal()
+	p.Signal(syscall.SIGTERM)
 	natstest.Await(t, "new sessions to be refused", func() bool { return status("/socket.io/?EIO=4&transport=polling") != http.StatusOK })
 	if got := status("/readyz"); got != http.StatusServiceUnavailable {
 		t.Errorf("/readyz: %d", got)
@@ -42,16 +37,16 @@ func TestSignals(t *testing.T) {
 		t.Errorf("/healthz: %d", got)
 	}
 	for id, c := range map[string]*siotest.Client{"42": page, "43": poller} {
-		siotest.MustPost(t, p.url, id, "hello", `1`)
+		siotest.MustPost(t, p.URL, id, "hello", `1`)
 		if got := c.Next(); got.Name != "hello" {
 			t.Errorf("%s heard %v", id, got)
 		}
 	}
 
-	signal()
+	p.Signal(syscall.SIGTERM)
 	select {
-	case err := <-p.end:
-		p.end = nil
+	case <-p.Ended():
+		err := p.Err()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
 			t.Errorf("ended with %v", err)

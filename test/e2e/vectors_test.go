@@ -44,12 +44,12 @@ func TestVectors(t *testing.T) {
 	server := start(t, "embedded")
 	clients := make([]*siotest.Client, len(vectors.Registered))
 	for i, id := range vectors.Registered {
-		clients[i] = siotest.Dial(t, server.url, siotest.Options{})
+		clients[i] = siotest.Dial(t, server.URL, siotest.Options{})
 		clients[i].Register(id)
 	}
 	for n, c := range vectors.Cases {
 		t.Run(c.Method+" "+c.Name, func(t *testing.T) {
-			r, err := http.NewRequest(c.Method, server.url+c.Path, strings.NewReader(c.Body))
+			r, err := http.NewRequest(c.Method, server.URL+c.Path, strings.NewReader(c.Body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +67,7 @@ func TestVectors(t *testing.T) {
 			}
 
 			fence := fmt.Sprintf("fence-%d", n)
-			if status, body := siotest.Post(t, server.url, vectors.Registered[:len(clients)-1], fence, "1"); body != "OK" {
+			if status, body := siotest.Post(t, server.URL, vectors.Registered[:len(clients)-1], fence, "1"); body != "OK" {
 				t.Fatalf("fence: %d %s", status, body)
 			}
 			want, got := map[string][]siotest.Event{}, map[string][]siotest.Event{}

@@ -1,0 +1,117 @@
+package natsd
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+)
+
+const secret = "a secret of enough characters"
+
+// box starts a server in a cluster and returns it with the address for the others.
+func box(t *testing.T, name, secret string, routes ...string) (*Server, string) {
+	t.Helper()
+	s, err := Start(name, 1<<20, ClusterConfig{ClusterListen: "127.0.0.1:0", ClusterRoutes: routes, ClusterSecret: secret}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	return s, s.server.ClusterAddr().String()
+}
+
+func wantPeers(t *testing.T, s *Server, want ...string) {
+	t.Helper()
+	natstest.Await(t, fmt.Sprintf("%s to be joined with %v", s.server.Name(), want), func() bool { return slices.Equal(s.Peers(), want) })
+}
+
+// Boxes that know of one find all; what is published on one is heard on
+// another, and goes on when one is gone.
+func TestCluster(t *testing.T) {
+	a, address := box(t, "a", secret)
+	b, _ := box(t, "b", secret, address)
+	c, _ := box(t, "c", secret, address)
+	wantPeers(t, a, "b", "c")
+	wantPeers(t, b, "a", "c")
+	wantPeers(t, c, "a", "b")
+
+	ask := func() {
+		t.Helper()
+		here, there := connect(t, b), connect(t, c)
+		sub, err := here.Subscribe("hello", func(m *nats.Msg) { _ = m.Respond([]byte("hi")) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = sub.Unsubscribe() }()
+		natstest.Await(t, "an answer from the other box", func() bool {
+			m, err := there.Request("hello", nil, natstest.Patience)
+			return err == nil && string(m.Data) == "hi"
+		})
+	}
+	ask()
+	a.Shutdown()
+	wantPeers(t, b, "c")
+	ask()
+}
+
+// Who does not know the secret is not in the cluster, by any of its ports.
+func TestClusterSecret(t *testing.T) {
+	a, address := box(t, "a", secret)
+	stranger, _ := box(t, "stranger", secret+"x", address)
+	plain := natstest.Start(t, natstest.Route(address))
+	other, err := identity(secret + "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.InsecureSkipVerify = true // who wants in does not ask who we are
+	forger := natstest.Start(t, natstest.Route(address), func(o *server.Options) { o.Cluster.TLSConfig, o.Cluster.TLSTimeout = other, 2 })
+	if nc, err := nats.Connect("nats://" + a.server.Addr().String()); err == nil {
+		nc.Close()
+		t.Error("a client without password is let in")
+	}
+	if _, port, _ := net.SplitHostPort(a.server.Addr().String()); a.server.Addr().String() != "127.0.0.1:"+port {
+		t.Errorf("clients are listened for on %v", a.server.Addr())
+	}
+	fence, _ := box(t, "fence", secret, address)
+	wantPeers(t, fence, "a")
+	wantPeers(t, a, "fence")
+	if n := len(stranger.Peers()) + plain.NumRoutes() + forger.NumRoutes(); n != 0 {
+		t.Errorf("strangers have %d routes", n)
+	}
+}
+
+func TestClusterConfig(t *testing.T) {
+	for want, c := range map[string]ClusterConfig{
+		"":                      {ClusterListen: "0.0.0.0:6222", ClusterRoutes: []string{"10.0.0.2:6222", "box:6222", "[::1]:6222"}, ClusterSecret: secret},
+		"need --cluster-listen": {ClusterRoutes: []string{"10.0.0.2:6222"}},
+		"--cluster-listen, the": {ClusterSecret: secret},
+		"openssl":               {ClusterListen: "127.0.0.1:6222"},
+		"has 5 characters":      {ClusterListen: "127.0.0.1:6222", ClusterSecret: "short"},
+		`"10.0.0.2" is not`:     {ClusterListen: "127.0.0.1:6222", ClusterSecret: secret, ClusterRoutes: []string{"10.0.0.2"}},
+		`"127.0.0.1:x" is not`:  {ClusterListen: "127.0.0.1:x", ClusterSecret: secret},
+	} {
+		err := c.Validate()
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", c, err, want)
+		}
+	}
+	if err := (ClusterConfig{}).Validate(); err != nil {
+		t.Errorf("no cluster: %v", err)
+	}
+}
+
+// A port in use is said at once, by its address.
+func TestClusterPortInUse(t *testing.T) {
+	_, address := box(t, "a", secret)
+	_, err := Start("b", 1<<20, ClusterConfig{ClusterListen: address, ClusterSecret: secret}, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("%v", err)
+	}
+}
