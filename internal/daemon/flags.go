@@ -20,6 +20,8 @@ type Config struct {
 	Node        string `default:"${hostname}" help:"Name of this node in receipts and logs."`
 	LogLevel    string `default:"info" enum:"debug,info,warn,error" help:"Least level that is logged: debug, info, warn or error."`
 
+	Healthcheck bool `env:"-" help:"Ask the program that runs beside this one, with the same variables, whether it lives: exit code 0 or 1. For containers."`
+
 	// No variable: DOIT_VERSION is what people call the tag of an image, in the same file of variables.
 	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 }
@@ -59,6 +61,8 @@ func Parse(cfg any, name, about string, d Defaults, args []string, stdout io.Wri
 	switch {
 	case done:
 		return ErrDone
+	case errors.Is(err, errUnwell):
+		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w (see --help)", ErrUsage, err)
 	}

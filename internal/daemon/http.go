@@ -46,9 +46,11 @@ func Bind(address string) (*Server, error) {
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // URL is how a program on this machine reaches the server.
-func (s *Server) URL() string {
-	host, port, _ := net.SplitHostPort(s.Addr())
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+func (s *Server) URL() string { return urlOf(s.Addr()) }
+
+func urlOf(address string) string {
+	host, port, _ := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
 	return "http://" + net.JoinHostPort(host, port)

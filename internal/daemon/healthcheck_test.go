@@ -1,0 +1,38 @@
+package daemon
+
+import (
+	"errors"
+	"net"
+	"testing"
+)
+
+// --healthcheck is answered by the program that runs, whether it is ready or not.
+func TestHealthcheck(t *testing.T) {
+	p := newProcess()
+	p.Health.Check("nats", func() error { return errors.New("away") })
+	running := newServer(t, p.Health.AdminHandler(p.Metrics))
+	_, port, err := net.SplitHostPort(running.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{running.Addr(), ":" + port, "0.0.0.0:" + port} {
+		t.Setenv("DOIT_ADMIN_LISTEN", address)
+		if _, err := parse(t, "--healthcheck"); !errors.Is(err, ErrDone) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// A program that is not there, or is another, is not well: exit code 1.
+func TestHealthcheckFails(t *testing.T) {
+	gone := newServer(t, NewRouter())
+	gone.Shutdown()
+	stranger := newServer(t, NewRouter())
+	for name, s := range map[string]*Server{"nobody": gone, "one that knows no /healthz": stranger} {
+		t.Setenv("DOIT_ADMIN_LISTEN", s.Addr())
+		_, err := parse(t, "--healthcheck")
+		if code := exitCode("test", err); code != exitFailed {
+			t.Errorf("%s: exit code %d, %v", name, code, err)
+		}
+	}
+}
