@@ -1,6 +1,7 @@
 # make run     the whole system on http://127.0.0.1:1337
 # make test    all tests; installs what they need where it may (root, apt, npm)
 # make edge    the socket edge under load and strangers, with figures: about 20 minutes
+# make test-cluster   three nats-servers, two gateways, two ingests, killed in turn: about 2 minutes
 # make soak    connects and resets for SOAK, 2h by default, and what is left after them
 # make check   format, vet, lint, borders between packages
 # make build   bin/doit-socket, bin/doit-socket-gateway, bin/doit-socket-ingest
@@ -18,7 +19,7 @@ FUZZTIME      := 60s
 SOAK          := 2h
 TOOLS         := $(CURDIR)/.tools/bin
 
-.PHONY: run build client test test-go test-browser edge soak check borders fuzz vuln
+.PHONY: run build client test test-go test-browser edge test-cluster soak check borders fuzz vuln
 
 run:
 	go run ./embedded
@@ -52,7 +53,10 @@ test-browser: client
 
 # On a machine that has nothing else to do: each figure is printed, and fails the run where it is not met.
 edge:
-	go test -tags soak -count 1 -v -timeout 45m ./test/soak
+	go test -tags soak -count 1 -v -timeout 45m -skip '^TestCluster' ./test/soak
+
+test-cluster:
+	go test -tags soak -count 1 -v -timeout 10m -run '^TestCluster' ./test/soak
 
 soak:
 	go test -tags soak -count 1 -v -timeout 0 -run '^TestChurn$$' ./test/soak -soak.duration $(SOAK)
