@@ -55,7 +55,9 @@ test-browser: client
 edge:
 	go test -tags soak -count 1 -v -timeout 45m -skip '^TestCluster' ./test/soak
 
-test-cluster:
+test-cluster: client
+	test/needs.sh $(NEEDS_BROWSER) haproxy:haproxy
+	cd test/browser && npm ci --no-audit --no-fund --silent && ./fetch-clients.sh && cd ../..
 	go test -tags soak -count 1 -v -timeout 10m -run '^TestCluster' ./test/soak
 
 soak:

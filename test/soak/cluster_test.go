@@ -95,7 +95,7 @@ func (c *cluster) startServer(i int) {
 func (c *cluster) startGateway(i int) {
 	c.t.Helper()
 	c.gateways[i] = start(c.t, "gateway", "--nats-url", "nats://127.0.0.1:"+c.ports[i], "--nats-user", "gateway", "--nats-password", gatewayWord,
-		"--node", fmt.Sprint("gateway-", i+1), "--listen", c.listen[i], "--max-frames", "0", "--drain", "1s")
+		"--node", fmt.Sprint("gateway-", i+1), "--listen", c.listen[i], "--trusted-proxies", "127.0.0.1", "--max-frames", "0", "--drain", "1s")
 }
 
 func (c *cluster) startIngest(i int) {
@@ -397,4 +397,97 @@ func (l *load) settle(sum *tally) {
 	l.mu.Lock()
 	l.oks = nil
 	l.mu.Unlock()
+}
+
+// Published clients, and sessions on polling of every revision, behind haproxy
+// with the shipped configuration and no stickiness at all hear 1,000 messages
+// in order.
+func TestClusterBalancer(t *testing.T) {
+	c := startCluster(t)
+	url := "http://" + c.startBalancer()
+	t.Run("polling", func(t *testing.T) {
+		var all sync.WaitGroup
+		e := newEmitter(url)
+		for i := range 8 {
+			k := []kind{polling3, polling4}[i%2]
+			id := fmt.Sprint("polls", i)
+			all.Go(func() {
+				page, err := join(strings.TrimPrefix(url, "http://"), k, id)
+				if err != nil {
+					t.Errorf("%v: %v", k, err)
+					return
+				}
+				defer page.conn.Close()
+				all.Go(func() {
+					for n := range 1000 {
+						if status, answer := e.emit([]string{id}, "n", strconv.Itoa(n)); answer != "OK" {
+							t.Errorf("%v: emit %d: %d %s", k, n, status, answer)
+							return
+						}
+					}
+				})
+				for n := range 1000 {
+					if event, err := page.hear(time.Now().Add(patience)); err != nil || event != fmt.Sprintf(`["n",%d]`, n) {
+						t.Errorf("%v: %q, %v, at message %d", k, event, err, n)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+	t.Run("published clients", func(t *testing.T) {
+		node := exec.Command("node", "--test", "--test-reporter=spec", "balancer.mjs")
+		node.Dir, node.Env = "../browser", append(os.Environ(), "DOIT_URL="+url)
+		out, err := node.CombinedOutput()
+		t.Logf("%s", out)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	passed := 0.0
+	for _, g := range c.gateways {
+		for name, value := range read(t, g) {
+			if strings.HasPrefix(name, "doit_gateway_passed_total") {
+				passed += value
+			}
+		}
+	}
+	t.Logf("%.0f requests were passed on between the gateways", passed)
+	if passed == 0 {
+		t.Error("the balancer sent each to its own: nothing was tested")
+	}
+}
+
+// startBalancer starts haproxy with the shipped configuration, but addresses,
+// and requests to gateways in turn.
+func (c *cluster) startBalancer() (address string) {
+	c.t.Helper()
+	shipped, err := os.ReadFile("../../deploy/lb/haproxy.cfg")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	port := freePort(c.t)
+	config := strings.NewReplacer("bind :8080", "bind 127.0.0.1:"+port, "balance leastconn", "balance roundrobin",
+		"gateway-1:1337", c.listen[0], "gateway-2:1337", c.listen[1], "ingest-1:1335", c.listen[2], "ingest-2:1335", c.listen[3]).Replace(string(shipped))
+	file := filepath.Join(c.t.TempDir(), "haproxy.cfg")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	cmd := exec.Command("haproxy", "-db", "-f", file)
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	address = "127.0.0.1:" + port
+	e := newEmitter("http://" + address)
+	if !await(patience, func() bool { status, _ := e.emit([]string{"nobody"}, "e", "1"); return status == 200 }) {
+		c.t.Fatalf("no answer through haproxy\n%s", said.String())
+	}
+	return address
 }
