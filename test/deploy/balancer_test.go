@@ -1,0 +1,287 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/siotest"
+)
+
+// A balancer is a file of deploy/lb and the program that it is for.
+type balancer struct {
+	file string
+	// What the file has where the test has addresses of its own.
+	asksFirst          bool // sends browsers to a gateway that drains until it has asked /readyz again
+	listen, scheme     string
+	gateways, ingests  [2]string
+	command            func(t *testing.T, config string) *exec.Cmd
+	listenIn, serverIn string // how they are found in the file, with %s for them
+}
+
+var balancers = map[string]balancer{
+	"haproxy": {
+		file: "haproxy.cfg", listen: ":8080", listenIn: "bind %s\n", serverIn: " %s\n",
+		gateways: [2]string{"gateway-1:1337", "gateway-2:1337"}, ingests: [2]string{"ingest-1:1335", "ingest-2:1335"},
+		command: func(t *testing.T, config string) *exec.Cmd {
+			return exec.Command("haproxy", "-db", "-f", config)
+		},
+	},
+	"nginx": {
+		file: "nginx.conf", listen: "80", listenIn: "listen %s;", serverIn: "server %s ",
+		gateways: [2]string{"10.0.0.11:1337", "10.0.0.12:1337"}, ingests: [2]string{"10.0.0.21:1335", "10.0.0.22:1335"},
+		command: func(t *testing.T, config string) *exec.Cmd {
+			dir := t.TempDir()
+			main := "daemon off; pid nginx.pid; error_log stderr; events {} http { access_log off;"
+			if os.Geteuid() == 0 {
+				main = "user root; " + main
+			}
+			for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+				main += fmt.Sprintf(" %s_temp_path %s;", kind, kind)
+			}
+			main += fmt.Sprintf(" include %s; }", config)
+			if err := os.WriteFile(filepath.Join(dir, "main.conf"), []byte(main), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return exec.Command("nginx", "-p", dir, "-c", "main.conf", "-e", "stderr")
+		},
+	},
+	"caddy": {
+		file: "Caddyfile", scheme: "http://", asksFirst: true, listen: ":8080", listenIn: "%s {\n", serverIn: " %s ",
+		gateways: [2]string{"10.0.0.11:1337", "10.0.0.12:1337"}, ingests: [2]string{"10.0.0.21:1335", "10.0.0.22:1335"},
+		command: func(t *testing.T, config string) *exec.Cmd {
+			main := filepath.Join(t.TempDir(), "Caddyfile") // no TLS: Caddy would make the machine trust its certificates
+			if err := os.WriteFile(main, []byte("{\nadmin off\nauto_https off\n}\nimport "+config+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("XDG_DATA_HOME", t.TempDir())
+			t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+			return exec.Command("caddy", "run", "--adapter", "caddyfile", "--config", main)
+		},
+	},
+}
+
+// start starts the balancer with its file as it is shipped, but for the
+// addresses, and waits until it has found a gateway and an ingest.
+func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/lb/" + b.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := string(text)
+	replace := func(in, old, address string) {
+		t.Helper()
+		old = fmt.Sprintf(in, old)
+		if strings.Count(config, old) != 1 {
+			t.Fatalf("%q is not once in %s", old, b.file)
+		}
+		config = strings.Replace(config, old, fmt.Sprintf(in, address), 1)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
+	replace(b.listenIn, b.listen, b.scheme+address)
+	for i := range gateways {
+		replace(b.serverIn, b.gateways[i], strings.TrimPrefix(gateways[i], "http://"))
+		replace(b.serverIn, b.ingests[i], strings.TrimPrefix(ingests[i], "http://"))
+	}
+	path := filepath.Join(t.TempDir(), b.file)
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := b.command(t, path)
+	var out output
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(out.String())
+		}
+	})
+	url = "http://" + address
+	natstest.Await(t, "the balancer", func() bool { return status(url+"/readyz") == 200 && status(url+"/stat/all") == 200 })
+	return url
+}
+
+// output is a Writer that can be read while it is written.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// status is 0 where nobody answers.
+func status(url string) int {
+	resp, err := http.Get(url)
+	if err != nil {
+		return 0
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+func nobody(t *testing.T) string { return fmt.Sprintf("http://127.0.0.1:%d", freePorts(t, 1)[0]) }
+
+func each(t *testing.T, test func(t *testing.T, b balancer)) {
+	for name, b := range balancers {
+		t.Run(name, func(t *testing.T) {
+			if _, err := exec.LookPath(name); err != nil && name == "caddy" {
+				t.Skip("no caddy here")
+			}
+			test(t, b)
+		})
+	}
+}
+
+// Emits, polls and websockets pass, though of each pair one is not there.
+func TestBalancerPassesAll(t *testing.T) {
+	each(t, func(t *testing.T, b balancer) {
+		bus := natstest.Start(t)
+		gateway := start(t, "gateway", "--nats-url", bus.ClientURL(), "--trusted-proxies", "127.0.0.1")
+		ingest := start(t, "ingest", "--nats-url", bus.ClientURL())
+		url := b.start(t, [2]string{nobody(t), gateway.URL}, [2]string{ingest.URL, nobody(t)})
+		var pages []*siotest.Client
+		for _, o := range []siotest.Options{{}, {EIO: 3}, {Polling: true}, {EIO: 3, Polling: true}} {
+			page := siotest.Dial(t, url, o)
+			page.Register("42")
+			pages = append(pages, page)
+		}
+		for i := range 100 {
+			siotest.MustPost(t, url, "42", "hello", fmt.Sprint(i))
+		}
+		if got := get(t, url+"/emit?id=42&message=by-get"); got != "OK" {
+			t.Errorf("GET: %s", got)
+		}
+		for _, page := range pages {
+			for i := range 100 {
+				if got := page.Next(); got.Name != "hello" || got.Args[0] != float64(i) {
+					t.Fatalf("heard %v, want %d", got, i)
+				}
+			}
+			if got := page.Next(); got.Name != "by-get" {
+				t.Errorf("heard %v", got)
+			}
+		}
+		if got := get(t, url+"/stat/all"); got != "5" {
+			t.Errorf("/stat/all is %s, want 5", got)
+		}
+		if got := get(t, url+"/"); !strings.Contains(got, "<title>doit-socket") {
+			t.Errorf("the page is %.100q", got)
+		}
+		// As large as an ingest takes.
+		siotest.MustPost(t, url, "42", "large", `"`+strings.Repeat("x", 1<<20-100)+`"`)
+		for _, page := range pages {
+			if got := page.Next(); got.Name != "large" {
+				t.Errorf("heard %v", got.Name)
+			}
+		}
+	})
+}
+
+// What counts against the limits per address is the browser's own, and it cannot invent another.
+func TestBalancerNamesTheBrowser(t *testing.T) {
+	each(t, func(t *testing.T, b balancer) {
+		bus := natstest.Start(t)
+		gateway := start(t, "gateway", "--nats-url", bus.ClientURL(), "--trusted-proxies", "127.0.0.1", "--limit-loopback", "--max-sockets-per-address", "1")
+		ingest := start(t, "ingest", "--nats-url", bus.ClientURL())
+		url := b.start(t, [2]string{gateway.URL, nobody(t)}, [2]string{ingest.URL, nobody(t)})
+		open := func(from, forged string) int {
+			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+			transport := &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}
+			r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url+"/socket.io/?EIO=4&transport=polling", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if forged != "" {
+				r.Header.Set("X-Forwarded-For", forged)
+			}
+			resp, err := transport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			return resp.StatusCode
+		}
+		for _, visit := range []struct {
+			from, forged string
+			want         int
+		}{{"127.0.0.2", "", 200}, {"127.0.0.2", "", 429}, {"127.0.0.3", "", 200}, {"127.0.0.2", "192.0.2.1", 429}, {"127.0.0.3", "192.0.2.1, 127.0.0.1", 429}} {
+			if got := open(visit.from, visit.forged); got != visit.want {
+				t.Errorf("from %s, which says it is %q: %d, want %d", visit.from, visit.forged, got, visit.want)
+			}
+		}
+	})
+}
+
+// While a gateway drains every new browser finds the other one, and when an
+// ingest is gone no POST is refused.
+func TestBalancerKnowsWhoLeaves(t *testing.T) {
+	each(t, func(t *testing.T, b balancer) {
+		bus := natstest.Start(t)
+		gateways := [2]*siotest.Program{}
+		ingests := [2]*siotest.Program{}
+		for i := range gateways {
+			gateways[i] = start(t, "gateway", "--nats-url", bus.ClientURL(), "--trusted-proxies", "127.0.0.1", "--drain", "2s")
+			ingests[i] = start(t, "ingest", "--nats-url", bus.ClientURL())
+		}
+		url := b.start(t, [2]string{gateways[0].URL, gateways[1].URL}, [2]string{ingests[0].URL, ingests[1].URL})
+		for _, g := range gateways {
+			natstest.Await(t, "both gateways to be found", func() bool {
+				siotest.Dial(t, url, siotest.Options{}).Register("early")
+				return !strings.Contains(get(t, g.Admin+"/metrics"), "\ndoit_gateway_sockets 0\n")
+			})
+		}
+		gateways[0].Signal(syscall.SIGTERM)
+		refused := 0
+		for ended := false; !ended; {
+			select {
+			case <-gateways[0].Ended():
+				ended = true
+			default:
+			}
+			conn, err := siotest.DialSocket(url, "EIO=4&transport=websocket")
+			if err != nil {
+				refused++
+				continue
+			}
+			conn.Close()
+		}
+		if refused > 0 && !b.asksFirst {
+			t.Errorf("%d browsers were refused while a gateway drained", refused)
+		}
+		page := siotest.Dial(t, url, siotest.Options{})
+		page.Register("42")
+		ingests[1].Signal(syscall.SIGKILL)
+		<-ingests[1].Ended()
+		for i := range 50 {
+			siotest.MustPost(t, url, "42", "hello", fmt.Sprint(i))
+			page.Next()
+		}
+	})
+}
