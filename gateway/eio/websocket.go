@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"sync"
 	"syscall"
@@ -23,7 +24,7 @@ const closeGrace = time.Second
 // A wsConn is a websocket: frames in, frames out. One goroutine reads it (run).
 type wsConn struct {
 	conn       net.Conn
-	raw        syscall.RawConn // nil where the connection has no descriptor, as with TLS
+	raw        syscall.RawConn // nil where the connection has no descriptor: with TLS, or to a browser at another node
 	maxPayload int64
 
 	// Used by the reading goroutine only.
@@ -252,12 +253,13 @@ func (c *wsConn) writeBatch() error {
 	c.writer.Lock()
 	begin := c.rest[:min(len(c.rest), batch)]
 	c.writer.Unlock()
-	if _, err := c.conn.Write(begin); err != nil {
+	n, err := c.conn.Write(begin)
+	if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
 		return err
 	}
 	c.writer.Lock()
 	defer c.writer.Unlock()
-	c.took(min(len(begin), len(c.rest))) // a close leaves nothing
+	c.took(min(n, len(c.rest))) // a close leaves nothing
 	c.since = time.Now()
 	return nil
 }
@@ -325,7 +327,7 @@ func (c *wsConn) close(reason Reason) {
 	told := c.writeLast(frame) && c.conn.SetReadDeadline(time.Now().Add(closeGrace)) == nil
 	c.rest = nil
 	c.writer.Unlock()
-	if tcp, ok := c.conn.(*net.TCPConn); ok && stuck {
+	if tcp, ok := c.conn.(interface{ SetLinger(int) error }); ok && stuck {
 		_ = tcp.SetLinger(0) // else the kernel keeps what the browser does not take, for minutes
 	}
 	if !told {
