@@ -276,3 +276,10 @@ func (n *Node) Pipes() int {
 	defer n.mu.Unlock()
 	return len(n.pipes)
 }
+
+// Streams returns how many there are, in both directions.
+func (n *Node) Streams() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.streams)
+}
