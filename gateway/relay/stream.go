@@ -228,29 +228,69 @@ func (s *stream) Read(b []byte) (int, error) {
 func (s *stream) Write(b []byte) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(b) > 0 {
-		room := window - int(s.sent-s.free) //nolint:gosec // at most window
-		switch {
-		case s.err != nil:
-			return n, s.err
-		case s.ended:
-			return n, syscall.EPIPE
-		case s.writes.passed():
-			return n, os.ErrDeadlineExceeded
-		case room == 0:
-			s.changed.Wait()
-			continue
+	for n < len(b) {
+		if err := s.awaitRoom(); err != nil {
+			return n, err
 		}
-		part := b[:min(len(b), room, maxData)]
+		some, err := s.send(b[n:])
+		if n += some; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// TryWrite writes what the window has room for.
+func (s *stream) TryWrite(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.send(b)
+}
+
+// AwaitRoom waits until the window has room, or until the write deadline.
+func (s *stream) AwaitRoom() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.awaitRoom()
+}
+
+// send is TryWrite for one who holds mu.
+func (s *stream) send(b []byte) (n int, err error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	if s.ended {
+		return 0, syscall.EPIPE
+	}
+	for n < len(b) && s.room() > 0 {
+		part := b[n:min(len(b), n+maxData, n+s.room())]
 		if err := s.say(kindData, s.said, part); err != nil {
 			return n, err
 		}
 		s.said++
 		s.sent += uint64(len(part))
 		n += len(part)
-		b = b[len(part):]
 	}
 	return n, nil
+}
+
+func (s *stream) room() int { return window - int(s.sent-s.free) } //nolint:gosec // at most window
+
+// awaitRoom is AwaitRoom for one who holds mu.
+func (s *stream) awaitRoom() error {
+	for {
+		switch {
+		case s.err != nil:
+			return s.err
+		case s.ended:
+			return syscall.EPIPE
+		case s.writes.passed():
+			return os.ErrDeadlineExceeded
+		case s.room() > 0:
+			return nil
+		}
+		s.changed.Wait()
+	}
 }
 
 // over reports whether the peer hears no more.
