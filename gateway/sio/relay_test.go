@@ -497,6 +497,38 @@ func TestSlowThroughPipe(t *testing.T) {
 	}
 	owner.passes(0)
 	other.passes(0)
+	natstest.Await(t, "the browser's connection to be given up", func() bool { return other.relay.Pipes() == 0 })
+}
+
+// A receipt is sent after what it is about, also where that goes to another
+// node: no gateway that dies in between has said OK for nothing.
+func TestReceiptFollowsPipe(t *testing.T) {
+	f := startFleet(t, []*server.Server{natstest.Start(t)}, 2)
+	owner, other := f.nodes[0], f.nodes[1]
+	v := visit(t, owner.url, 4).join(owner.url, "42")
+	v.upgrade(other.url, func(string) {})
+	said := make(chan *nats.Msg, 1<<12)
+	for _, subject := range []string{"doit.node.*", "answer"} {
+		if _, err := owner.pub.ChanSubscribe(subject, said); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 200 {
+		event := fmt.Appendf(nil, `["n",%d]`, i)
+		if err := owner.pub.PublishRequest("user.42", "answer", event); err != nil {
+			t.Fatal(err)
+		}
+		written := false
+		for m := range said {
+			if m.Subject == "answer" {
+				break
+			}
+			written = written || bytes.Contains(m.Data, event)
+		}
+		if !written {
+			t.Fatalf("the receipt of event %d came before it", i)
+		}
+	}
 }
 
 // The pages at a node that drains come back to others.
