@@ -84,6 +84,7 @@ borders:
 	never ./clients/browser  '.'
 	never ./gateway/hub      "zishang520|nats-server|$$module/(ingest|gateway/(sio|eio))"
 	never ./gateway/eio      "zishang520|nats-io|$$module/(ingest|internal|gateway/(sio|hub))"
+	never ./gateway/relay    "zishang520|nats-server|$$module/"
 	never ./ingest/emit      "nats-server|zishang520|$$module/(gateway|embedded)"
 	never ./internal/daemon  "nats-server|zishang520|$$module/(gateway|ingest|embedded)"
 	never ./gateway          "nats-server|$$module/(ingest|embedded)"

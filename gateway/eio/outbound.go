@@ -180,6 +180,10 @@ func (s *Session) carry(socket *wsConn, since time.Time) {
 		case err != nil:
 		case socket.raw != nil:
 			err = socket.raw.Write(pump)
+		case socket.window != nil:
+			if err = socket.window.AwaitRoom(); err == nil {
+				pump(0)
+			}
 		default:
 			if err = socket.writeBatch(); err == nil {
 				pump(0)

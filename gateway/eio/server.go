@@ -7,6 +7,7 @@
 //	GET, POST sid ─────────────────────────────▶ polling.go   its messages, in payload.go's framings
 //	Upgrade no sid ────────────▶ admission.go ─▶ upgrade.go   a session begins, on websocket.go
 //	Upgrade sid ───────────────────────────────▶ upgrade.go   a session moves from polling to websocket
+//	a sid of another node ─────────────────────▶ foreign.go   that node is asked
 //
 // Sources: the engine.io-protocol documents, revisions 3 and 4, and for
 // revision 2 the published clients themselves. Nothing of the library
@@ -42,6 +43,14 @@ type Server struct {
 
 	// OnRefuse, if there is one, hears of each browser that is turned away.
 	OnRefuse func(why Refusal)
+
+	// Node, if there is one, is what the ids of this server's sessions begin
+	// with: [NodeLength] characters 0-9, a-f, that no other server has.
+	Node string
+	// Pass, if there is one, hands a request of a session that begins with
+	// another node's name to that node, and its answer to w. It returns false,
+	// and has answered nothing, if there is no such node.
+	Pass func(w http.ResponseWriter, r *http.Request, node string) bool
 
 	running sync.WaitGroup // the goroutines of all sessions
 	warned  atomic.Bool    // of a proxy that is not trusted
@@ -160,6 +169,15 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	if node := srv.foreign(sid); node != "" {
+		srv.pass(w, r, node)
+		return
+	}
+	srv.serveSession(w, r, sid, protocol, upgrade)
+}
+
+// serveSession routes a request to its session on this node.
+func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string, protocol int, upgrade bool) {
 	s := srv.session(sid)
 	switch {
 	case s == nil:
@@ -209,7 +227,7 @@ func (srv *Server) session(sid string) *Session {
 func (srv *Server) newSession(protocol int) *Session {
 	var id [15]byte
 	_, _ = rand.Read(id[:]) // never fails
-	return &Session{server: srv, id: base64.RawURLEncoding.EncodeToString(id[:]), protocol: protocol}
+	return &Session{server: srv, id: srv.Node + base64.RawURLEncoding.EncodeToString(id[:]), protocol: protocol}
 }
 
 // open makes the session known, queues the open packet and then whatever

@@ -23,7 +23,8 @@ const closeGrace = time.Second
 // A wsConn is a websocket: frames in, frames out. One goroutine reads it (run).
 type wsConn struct {
 	conn       net.Conn
-	raw        syscall.RawConn // nil where the connection has no descriptor, as with TLS
+	raw        syscall.RawConn // nil where the connection has no descriptor: with TLS, or to a browser at another node
+	window     windowed        // nil but for the latter
 	maxPayload int64
 
 	// Used by the reading goroutine only.
@@ -37,6 +38,14 @@ type wsConn struct {
 	rest    []byte    // what the kernel has not taken of the frames begun
 	carried bool      // a carrier waits until it takes more
 	since   time.Time // when it last took something, with rest left
+}
+
+// A windowed connection takes so many bytes without waiting, as a kernel does.
+type windowed interface {
+	// TryWrite writes what the window has room for, if only nothing.
+	TryWrite(b []byte) (int, error)
+	// AwaitRoom waits until it has room for something, or until the write deadline.
+	AwaitRoom() error
 }
 
 // Errors that end a websocket, each with its close code (RFC 6455, 7.4.1).
@@ -68,6 +77,7 @@ func upgradeConn(w http.ResponseWriter, r *http.Request, maxPayload int64) (*wsC
 	early := make([]byte, rw.Reader.Buffered())
 	_, _ = io.ReadFull(rw.Reader, early)
 	c := &wsConn{conn: conn, maxPayload: maxPayload, state: ws.StateServerSide}
+	c.window, _ = conn.(windowed)
 	if sc, ok := conn.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
@@ -211,13 +221,19 @@ func (c *wsConn) frame(h ws.Header, payload []byte, handle func(packet)) error {
 }
 
 // tryWrite writes as much of rest as the kernel takes at once. Where the
-// connection has no descriptor that is nothing. The caller holds writer.
+// connection has neither descriptor nor window that is nothing. The caller
+// holds writer.
 func (c *wsConn) tryWrite() error {
-	if len(c.rest) == 0 || c.raw == nil {
+	if len(c.rest) == 0 || !c.tries() {
 		return nil
 	}
 	var n int
 	var err error
+	if c.window != nil {
+		n, err = c.window.TryWrite(c.rest)
+		c.took(n)
+		return err
+	}
 	// Control, not Write: that would wait for the carrier.
 	rawErr := c.raw.Control(func(fd uintptr) {
 		for {
@@ -239,6 +255,9 @@ func (c *wsConn) tryWrite() error {
 	return nil
 }
 
+// tries reports whether a write can be tried without waiting.
+func (c *wsConn) tries() bool { return c.raw != nil || c.window != nil }
+
 // stuckSince reports whether the kernel has taken nothing of rest since then.
 func (c *wsConn) stuckSince(then time.Time) bool {
 	c.writer.Lock()
@@ -247,7 +266,7 @@ func (c *wsConn) stuckSince(then time.Time) bool {
 }
 
 // writeBatch writes the beginning of rest, as large as a batch, where there is
-// no descriptor to try. Only the carrier calls it, without writer.
+// nothing to try. Only the carrier calls it, without writer.
 func (c *wsConn) writeBatch() error {
 	c.writer.Lock()
 	begin := c.rest[:min(len(c.rest), batch)]
@@ -265,7 +284,7 @@ func (c *wsConn) writeBatch() error {
 // unwritten returns at least how many bytes of rest the browser cannot have
 // read. The caller holds writer.
 func (c *wsConn) unwritten() int {
-	if c.raw == nil {
+	if !c.tries() {
 		return max(0, len(c.rest)-batch) // a batch may be on its way
 	}
 	return len(c.rest)
@@ -291,7 +310,7 @@ func (c *wsConn) writeLast(f *Frame) bool {
 	if len(c.rest) > 0 {
 		return false
 	}
-	if c.raw == nil {
+	if !c.tries() {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(closeGrace))
 		_, err := c.conn.Write(f.wire)
 		return err == nil
@@ -325,7 +344,7 @@ func (c *wsConn) close(reason Reason) {
 	told := c.writeLast(frame) && c.conn.SetReadDeadline(time.Now().Add(closeGrace)) == nil
 	c.rest = nil
 	c.writer.Unlock()
-	if tcp, ok := c.conn.(*net.TCPConn); ok && stuck {
+	if tcp, ok := c.conn.(interface{ SetLinger(int) error }); ok && stuck {
 		_ = tcp.SetLinger(0) // else the kernel keeps what the browser does not take, for minutes
 	}
 	if !told {

@@ -6,6 +6,8 @@
 //	                               │
 //	                               └──register, unregister──▶ hub ──events──▶ space.go ──▶ eio.Session
 //
+// What belongs to a session on another node goes there through the relay.
+//
 // The library decides who may join which namespace. Events do not pass
 // through it: it would run each in a goroutine of its own, out of order.
 package sio
@@ -16,6 +18,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +30,7 @@ import (
 
 	"github.com/ramainen/doit-socket/gateway/eio"
 	"github.com/ramainen/doit-socket/gateway/hub"
+	"github.com/ramainen/doit-socket/gateway/relay"
 )
 
 // Config holds what an operator may set of a gateway.
@@ -81,6 +85,7 @@ type Gateway struct {
 	engine  *eio.Server
 	library engine.BaseServer // only for its event "connection"
 	hub     *hub.Hub
+	relay   *relay.Node
 	metrics *metrics
 
 	sockets  atomic.Int64
@@ -112,8 +117,11 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 	}); err != nil {
 		return nil, fmt.Errorf("listen for connections: %w", err)
 	}
+	g.relay = relay.New(nc, cfg.MaxSockets, log, reg)
 	g.engine = &eio.Server{
 		Config: cfg.Config,
+		Node:   g.relay.Name,
+		Pass:   g.relay.Pass,
 		Log:    log,
 		OnOpen: g.onOpen,
 		OnMessage: func(s *eio.Session, data []byte, binary bool) {
@@ -126,6 +134,9 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 			}
 		},
 		OnRefuse: func(why eio.Refusal) { g.metrics.refused.WithLabelValues(string(why)).Inc() },
+	}
+	if err := g.relay.Serve(http.HandlerFunc(g.engine.ServePassed)); err != nil {
+		return nil, fmt.Errorf("start the relay: %w", err)
 	}
 	return g, nil
 }
@@ -150,12 +161,16 @@ func (g *Gateway) Hub() *hub.Hub { return g.hub }
 // that is configured; emits reach those that are left. Close must follow.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.log.Info("draining; a second signal ends the process at once", "sockets", g.sockets.Load(), "over", g.Config.Drain)
+	var websockets sync.WaitGroup // of sessions on other nodes
+	websockets.Go(func() { g.relay.Drain(ctx, g.Config.Drain) })
 	g.engine.Drain(ctx, g.Config.Drain)
+	websockets.Wait()
 }
 
 // Close closes all sockets, then gives up their subscriptions. The NATS
 // connection stays open: it is the caller's to drain.
 func (g *Gateway) Close() {
 	g.engine.Close()
+	g.relay.Close()
 	g.hub.Close()
 }

@@ -1,0 +1,25 @@
+package relay
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are what a node counts. docs/operations.md lists them.
+type metrics struct {
+	passed *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer, n *Node) *metrics {
+	m := &metrics{passed: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "doit_gateway_passed_total",
+		Help: "Requests of sessions on other nodes that were passed on to these, by kind and what became of it.",
+	}, []string{"kind", "result"})}
+	for _, kind := range []string{"poll", "post", "websocket"} {
+		for _, result := range []string{resultPassed, resultNobody, resultFailed, resultFull} {
+			m.passed.WithLabelValues(kind, result)
+		}
+	}
+	r.MustRegister(m.passed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "doit_gateway_pipes",
+		Help: "Websockets at this node whose sessions are on other nodes.",
+	}, func() float64 { return float64(n.Pipes()) }))
+	return m
+}

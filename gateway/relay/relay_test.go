@@ -1,0 +1,346 @@
+package relay
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// startNode starts a node that hands the streams that others open to accepted.
+func startNode(t testing.TB, s *server.Server, limit int) (n *Node, accepted chan *stream) {
+	t.Helper()
+	n = New(natstest.Connect(t, s), limit, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	accepted = make(chan *stream, 64)
+	if err := n.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = conn.SetDeadline(time.Time{})
+		accepted <- conn.(*stream)
+	})); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Close)
+	return n, accepted
+}
+
+// join returns the two ends of a stream from one node to another.
+func join(t testing.TB, from, to *Node, accepted <-chan *stream) (here, there *stream) {
+	t.Helper()
+	here, err := from.open(to.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(here, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case there = <-accepted:
+	case <-time.After(natstest.Patience):
+		t.Fatal("no stream")
+	}
+	t.Cleanup(func() { _, _ = here.Close(), there.Close() })
+	return here, there
+}
+
+// pair returns the two ends of a stream, on one server.
+func pair(t testing.TB) (s *server.Server, here, there *stream) {
+	t.Helper()
+	s = natstest.Start(t)
+	a, _ := startNode(t, s, 0)
+	b, accepted := startNode(t, s, 0)
+	here, there = join(t, a, b, accepted)
+	return s, here, there
+}
+
+func wantErr(t testing.TB, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func wantNoStreams(t testing.TB, nodes ...*Node) {
+	t.Helper()
+	for _, n := range nodes {
+		natstest.Await(t, "no streams", func() bool {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return len(n.streams) == 0 && len(n.peers) == 0 && n.opened == 0
+		})
+	}
+}
+
+// Bytes arrive as they were written, in both directions at once, however they are cut.
+func TestStreamCarriesBytes(t *testing.T) {
+	_, here, there := pair(t)
+	sent := make([]byte, 5<<20)
+	for i := range sent {
+		sent[i] = byte(rand.Uint32())
+	}
+	errs := make(chan error, 4)
+	for _, end := range []*stream{here, there} {
+		go func() {
+			for rest := sent; len(rest) > 0; {
+				n, err := end.Write(rest[:min(len(rest), 1+rand.IntN(100_000))])
+				if err != nil {
+					errs <- err
+					return
+				}
+				rest = rest[n:]
+			}
+			errs <- nil
+		}()
+		go func() {
+			got := make([]byte, len(sent))
+			_, err := io.ReadFull(end, got)
+			if err == nil && !bytes.Equal(got, sent) {
+				err = errors.New("other bytes")
+			}
+			errs <- err
+		}()
+	}
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Who is not read from can write no more than a window.
+func TestWindow(t *testing.T) {
+	_, here, there := pair(t)
+	fill := make([]byte, 2*window)
+	_ = here.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+	n, err := here.Write(fill)
+	wantErr(t, "Write", err, os.ErrDeadlineExceeded)
+	if n >= window || n < window-100 { // a request was written before
+		t.Errorf("%d bytes were taken", n)
+	}
+	if n, err := here.TryWrite(fill); n != 0 || err != nil {
+		t.Errorf("TryWrite: %d, %v", n, err)
+	}
+	wantErr(t, "AwaitRoom", here.AwaitRoom(), os.ErrDeadlineExceeded)
+
+	_ = here.SetWriteDeadline(time.Time{})
+	room := make(chan error, 1)
+	go func() { room <- here.AwaitRoom() }()
+	if _, err := io.ReadFull(there, fill[:n]); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-room; err != nil {
+		t.Errorf("AwaitRoom: %v", err)
+	}
+}
+
+// What was written before a close arrives, and then the end.
+func TestClose(t *testing.T) {
+	_, here, there := pair(t)
+	if _, err := here.Write(make([]byte, 100_000)); err != nil {
+		t.Fatal(err)
+	}
+	_ = here.Close()
+	if n, err := io.Copy(io.Discard, there); n != 100_000 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	_, err := there.Write([]byte("x"))
+	wantErr(t, "Write", err, syscall.EPIPE)
+	_, err = here.Read(make([]byte, 1))
+	wantErr(t, "Read", err, net.ErrClosed)
+	_ = there.Close()
+	wantNoStreams(t, here.node, there.node)
+}
+
+// With SetLinger(0) it does not.
+func TestBreak(t *testing.T) {
+	_, here, there := pair(t)
+	told := make(chan struct{})
+	there.mu.Lock()
+	there.onEnd = func() { close(told) }
+	there.mu.Unlock()
+	if _, err := here.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	_ = here.SetLinger(0)
+	_ = here.Close()
+	<-told
+	_, err := there.Read(make([]byte, 1))
+	wantErr(t, "Read", err, errBroken)
+	wantNoStreams(t, here.node, there.node)
+}
+
+// A read that waits ends at its deadline, also at one that is set later.
+func TestReadDeadline(t *testing.T) {
+	_, here, _ := pair(t)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := here.Read(make([]byte, 1))
+		ended <- err
+	}()
+	_ = here.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	wantErr(t, "Read", <-ended, os.ErrDeadlineExceeded)
+	_ = here.SetReadDeadline(time.Unix(1, 0))
+	_, err := here.Read(make([]byte, 1))
+	wantErr(t, "Read", err, os.ErrDeadlineExceeded)
+}
+
+// A message that NATS loses, doubles or makes up breaks the stream, on both nodes.
+func TestLoss(t *testing.T) {
+	for name, m := range map[string]message{
+		"lost":            {kind: kindData, number: 2, data: []byte("x")},
+		"doubled":         {kind: kindData, number: 0, data: []byte("x")},
+		"end before data": {kind: kindEnd, number: 2},
+		"taken too much":  {kind: kindTaken, number: 1 << 40},
+		"beyond window":   {kind: kindData, number: 1, data: make([]byte, maxData)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, here, there := pair(t)
+			m.origin, m.from, m.id = fromOpener, here.node.Name, here.id
+			times := 1
+			if name == "beyond window" {
+				times = window/maxData + 1
+			}
+			for range times {
+				if err := here.node.publish(there.node.Name, "", m); err != nil {
+					t.Fatal(err)
+				}
+				m.number++
+			}
+			natstest.Await(t, "the end", func() bool { return there.cause() != nil })
+			wantErr(t, "there", there.cause(), errLost)
+			natstest.Await(t, "the end", func() bool { return here.cause() != nil })
+			wantErr(t, "here", here.cause(), errBroken)
+			wantNoStreams(t, here.node, there.node)
+		})
+	}
+}
+
+// What nobody knows of is answered with a break, once, and only by the node that is asked.
+func TestUnknownStream(t *testing.T) {
+	s := natstest.Start(t)
+	n, _ := startNode(t, s, 0)
+	stranger := natstest.Connect(t, s)
+	const name = "0123456789abcdef"
+	heard, err := stranger.SubscribeSync(prefix + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range [][]byte{nil, []byte("x"), message{kind: kindData, origin: fromOpener, from: "*", id: 1, data: []byte("x")}.append(nil),
+		message{kind: kindEnd, origin: fromOpener, from: name, id: 1}.append(nil),
+		message{kind: kindBreak, origin: fromOpener, from: name, id: 1}.append(nil),
+		message{kind: kindTaken, origin: fromOpener, from: name, id: 1}.append(nil),
+		message{kind: kindAlive, origin: fromOpener, from: name}.append(nil),
+		message{kind: kindData, origin: fromOpener, from: name, id: 7, data: []byte("x")}.append(nil),
+		message{kind: kindOpen, origin: fromAcceptor, from: name, id: 8}.append(nil)} {
+		if err := stranger.Publish(prefix+n.Name, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []uint64{7, 8} {
+		answer, err := heard.NextMsg(natstest.Patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := parse(answer.Data); err != nil || m.kind != kindBreak || m.id != id || m.from != n.Name {
+			t.Errorf("%+v, %v", m, err)
+		}
+	}
+	wantNoStreams(t, n)
+}
+
+// There are no more streams than the limit, and one that ends makes room.
+func TestLimit(t *testing.T) {
+	s := natstest.Start(t)
+	a, _ := startNode(t, s, 2)
+	b, accepted := startNode(t, s, 1)
+	first, there := join(t, a, b, accepted)
+	second, err := a.open(b.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	natstest.Await(t, "the refusal", func() bool { return second.cause() != nil })
+	wantErr(t, "the second", second.cause(), errBroken)
+	third, err := a.open("0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	natstest.Await(t, "the answer that there is no such node", func() bool { return third.cause() != nil })
+	wantErr(t, "the third", third.cause(), errNobody)
+	if _, err := a.nc.Subscribe(prefix+"fedcba9876543210", func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
+	fourth, err := a.open("fedcba9876543210")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.open(b.Name)
+	wantErr(t, "the fifth", err, errFull)
+	_ = fourth.Close()
+	_, _ = first.Close(), there.Close()
+	wantNoStreams(t, a, b)
+	join(t, a, b, accepted)
+}
+
+// What was on its way when the connection to NATS was lost may be lost: no stream outlives that.
+func TestReconnect(t *testing.T) {
+	s := natstest.Start(t)
+	a, _ := startNode(t, s, 0)
+	b, accepted := startNode(t, s, 0)
+	here, there := join(t, a, b, accepted)
+	if err := a.nc.ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Await(t, "the end", func() bool { return here.cause() != nil && there.cause() != nil })
+	wantErr(t, "here", here.cause(), errBus)
+	wantErr(t, "there", there.cause(), errBroken)
+	// And others can be had.
+	join(t, a, b, accepted)
+}
+
+// A message is read as it was written, and nothing else is one.
+func FuzzMessage(f *testing.F) {
+	const name = "0123456789abcdef"
+	for _, kind := range "odetba" {
+		m := message{kind: byte(kind), origin: fromOpener, from: name, id: 1, number: 2}
+		if kind == kindData {
+			m.data = []byte("data")
+		}
+		f.Add(m.append(nil))
+	}
+	f.Add([]byte(strings.Repeat("d", headLength)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := parse(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(m.append(nil), b) {
+			t.Errorf("%q is read as %+v", b, m)
+		}
+		if len(m.from) != nameLength || strings.ContainsAny(m.from, ".*> \t\r\n") || len(m.data) > maxData {
+			t.Errorf("%+v", m)
+		}
+	})
+}
