@@ -31,6 +31,7 @@ type cluster struct {
 	gateways []*siotest.Program
 	ingests  []*siotest.Program
 	listen   []string // addresses of the gateways, then of the ingests
+	flags    []string // of the gateways, besides
 }
 
 // Passwords of the roles.
@@ -40,8 +41,8 @@ const (
 	ingestWord  = "ingest-word"
 )
 
-func startCluster(t *testing.T) *cluster {
-	c := &cluster{t: t, servers: make([]*exec.Cmd, 3), gateways: make([]*siotest.Program, 2), ingests: make([]*siotest.Program, 2)}
+func startCluster(t *testing.T, flags ...string) *cluster {
+	c := &cluster{t: t, flags: flags, servers: make([]*exec.Cmd, 3), gateways: make([]*siotest.Program, 2), ingests: make([]*siotest.Program, 2)}
 	for range c.servers {
 		c.ports, c.routes = append(c.ports, freePort(t)), append(c.routes, freePort(t))
 	}
@@ -94,8 +95,8 @@ func (c *cluster) startServer(i int) {
 // The i-th gateway is beside the i-th server, the i-th ingest beside the next but one.
 func (c *cluster) startGateway(i int) {
 	c.t.Helper()
-	c.gateways[i] = start(c.t, "gateway", "--nats-url", "nats://127.0.0.1:"+c.ports[i], "--nats-user", "gateway", "--nats-password", gatewayWord,
-		"--node", fmt.Sprint("gateway-", i+1), "--listen", c.listen[i], "--trusted-proxies", "127.0.0.1", "--max-frames", "0", "--drain", "1s")
+	c.gateways[i] = start(c.t, "gateway", append([]string{"--nats-url", "nats://127.0.0.1:" + c.ports[i], "--nats-user", "gateway", "--nats-password", gatewayWord,
+		"--node", fmt.Sprint("gateway-", i+1), "--listen", c.listen[i], "--trusted-proxies", "127.0.0.1", "--max-frames", "0", "--drain", "1s"}, c.flags...)...)
 }
 
 func (c *cluster) startIngest(i int) {
