@@ -11,7 +11,7 @@ import (
 // are what they are is in docs/decisions/0006.
 type Config struct {
 	PingInterval time.Duration `default:"25s" help:"Time between heartbeats of a socket."`
-	PingTimeout  time.Duration `default:"20s" help:"How long a socket may take to answer a heartbeat before it is closed."`
+	PingTimeout  time.Duration `default:"20s" help:"How long a socket may take to answer a heartbeat before it is closed. Clients before 3.0, which send the heartbeats themselves, may be late by three times that."`
 	MaxPayload   int64         `default:"1048576" help:"Largest message or polling body that a browser may send, in bytes."`
 	QueueLength  int           `default:"4096" help:"Events that may wait for one socket; beyond it the browser does not keep up and is closed."`
 	QueueBytes   int           `default:"2097152" help:"Bytes that may wait for one socket; beyond it the browser does not keep up and is closed."`
