@@ -403,6 +403,7 @@ func TestOwnerDies(t *testing.T) {
 	waiting := visit(t, owner.url, 4).join(owner.url, "1")
 	upgraded := visit(t, owner.url, 4).join(owner.url, "2")
 	socket := upgraded.upgrade(other.url, func(string) {})
+	other.passes(1)
 	answered := make(chan int, 1)
 	go func() {
 		status, _ := waiting.do(http.MethodGet, other.url, "")
@@ -437,6 +438,7 @@ func TestPassingNodeDies(t *testing.T) {
 	waiting := visit(t, owner.url, 4).join(owner.url, "1")
 	upgraded := visit(t, owner.url, 4).join(owner.url, "2")
 	upgraded.upgrade(other.url, func(string) {})
+	other.passes(1)
 	go waiting.do(http.MethodGet, other.url, "")
 	other.passes(2)
 
@@ -506,7 +508,13 @@ func TestReceiptFollowsPipe(t *testing.T) {
 	f := startFleet(t, []*server.Server{natstest.Start(t)}, 2)
 	owner, other := f.nodes[0], f.nodes[1]
 	v := visit(t, owner.url, 4).join(owner.url, "42")
-	v.upgrade(other.url, func(string) {})
+	socket := v.upgrade(other.url, func(string) {})
+	if err := socket.Send(`428["unregister",{"userid":"another"}]`); err != nil {
+		t.Fatal(err)
+	}
+	if packets, err := socket.Receive(); err != nil || packets[0] != `438[{"ok":true}]` {
+		t.Fatalf("%q, %v", packets, err)
+	}
 	said := make(chan *nats.Msg, 1<<12)
 	for _, subject := range []string{"doit.node.*", "answer"} {
 		if _, err := owner.pub.ChanSubscribe(subject, said); err != nil {
