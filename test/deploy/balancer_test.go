@@ -24,7 +24,6 @@ type balancer struct {
 	file string
 	once bool // tries no second node for a request
 	// What the file has where the test has addresses of its own.
-	asksFirst          bool // sends browsers to a gateway that drains until it has asked /readyz again
 	listen, scheme     string
 	gateways, ingests  [2]string
 	command            func(t *testing.T, config string) *exec.Cmd

@@ -25,36 +25,36 @@ import (
 // docker-compose, busybox-static and haproxy, and node and npm. No image is
 // fetched: those that the files name are made of this machine's programs.
 func TestCompose(t *testing.T) {
-	engine := startEngine(t)
+	startEngine(t)
 	for image, build := range standIns {
-		engine.load(t, image, build(t))
+		load(t, image, build(t))
 	}
-	engine.compose(t, "build")
+	compose(t, "build")
 	for _, program := range []string{"ingest", "gateway"} {
-		size := engine.docker(t, "image", "inspect", "--format", "{{.Size}} {{.Config.User}}", "doit-socket-"+program)
+		size := docker(t, "image", "inspect", "--format", "{{.Size}} {{.Config.User}}", "doit-socket-"+program)
 		t.Logf("%s: bytes and user of the image: %s", program, size)
 		var bytes int
 		if _, err := fmt.Sscan(size, &bytes); err != nil || bytes >= 30_000_000 {
 			t.Errorf("the image of %s has %s bytes", program, size)
 		}
 	}
-	engine.compose(t, "up", "-d")
+	compose(t, "up", "-d")
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(engine.compose(t, "logs", "--no-color", "--tail", "30"))
+			t.Log(compose(t, "logs", "--no-color", "--tail", "30"))
 		}
-		engine.compose(t, "down")
+		compose(t, "down")
 	})
 
 	const url = "http://127.0.0.1:8080"
 	await(t, "the balancer", func() bool { return status(url+"/readyz") == 200 && status(url+"/stat/all") == 200 })
 	for _, name := range []string{"gateway-1", "gateway-2", "ingest-1", "ingest-2"} {
 		await(t, name+" to be healthy", func() bool {
-			return engine.docker(t, "inspect", "--format", "{{.State.Health.Status}}", engine.container(t, name)) == "healthy"
+			return docker(t, "inspect", "--format", "{{.State.Health.Status}}", container(t, name)) == "healthy"
 		})
 	}
 	// No other door, and this one only for this machine.
-	published := strings.Fields(engine.docker(t, "ps", "--format", "{{.Ports}}"))
+	published := strings.Fields(docker(t, "ps", "--format", "{{.Ports}}"))
 	published = slices.DeleteFunc(published, func(port string) bool { return !strings.Contains(port, "->") })
 	if len(published) != 1 || published[0] != "127.0.0.1:8080->8080/tcp" {
 		t.Errorf("published: %v", published)
@@ -92,7 +92,7 @@ func TestCompose(t *testing.T) {
 
 	// A server of NATS, an ingest and a gateway die.
 	for _, victim := range []string{"nats-2", "ingest-1", "gateway-1"} {
-		engine.docker(t, "kill", engine.container(t, victim))
+		docker(t, "kill", container(t, victim))
 		killed := time.Now()
 		await(t, "an emit after "+victim+" was killed", func() bool {
 			code, body := siotest.Post(t, url, []string{"42"}, "probe", `1`)
@@ -116,8 +116,8 @@ func TestCompose(t *testing.T) {
 		}
 		emit(pages...)
 	}
-	engine.compose(t, "up", "-d") // as the operator would
-	await(t, "all eight containers", func() bool { return len(strings.Fields(engine.docker(t, "ps", "--quiet"))) == 8 })
+	compose(t, "up", "-d") // as the operator would
+	await(t, "all eight containers", func() bool { return len(strings.Fields(docker(t, "ps", "--quiet"))) == 8 })
 	emit(pages...)
 }
 
@@ -134,10 +134,8 @@ func await(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// An engine is a Docker daemon of the test's own.
-type engine struct{ host string }
-
-func startEngine(t *testing.T) engine {
+// startEngine starts a Docker daemon of the test's own, to which docker and docker-compose then talk.
+func startEngine(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("a Docker daemon is started: only root can")
@@ -146,9 +144,10 @@ func startEngine(t *testing.T) engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := engine{host: "unix://" + dir + "/docker.sock"}
+	host := "unix://" + dir + "/docker.sock"
+	t.Setenv("DOCKER_HOST", host)
 	var out output
-	daemon := exec.Command("dockerd", "--host", e.host, "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid")
+	daemon := exec.Command("dockerd", "--host", host, "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid")
 	daemon.Stdout, daemon.Stderr = &out, &out
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
@@ -165,25 +164,24 @@ func startEngine(t *testing.T) engine {
 			t.Error(err)
 		}
 	})
-	await(t, "dockerd", func() bool { return exec.Command("docker", "--host", e.host, "version").Run() == nil })
-	return e
+	await(t, "dockerd", func() bool { return exec.Command("docker", "version").Run() == nil })
 }
 
 func tail(text string) string { return text[max(0, len(text)-4000):] }
 
-func (e engine) docker(t *testing.T, args ...string) string {
+func docker(t *testing.T, args ...string) string {
 	t.Helper()
-	return run(t, exec.Command("docker", append([]string{"--host", e.host}, args...)...))
+	return run(t, exec.Command("docker", args...))
 }
 
-func (e engine) compose(t *testing.T, args ...string) string {
+func compose(t *testing.T, args ...string) string {
 	t.Helper()
-	return run(t, exec.Command("docker-compose", append([]string{"--host", e.host, "--project-name", "doittest", "--file", "../../docker-compose.yml"}, args...)...))
+	return run(t, exec.Command("docker-compose", append([]string{"--project-name", "doittest", "--file", "../../docker-compose.yml"}, args...)...))
 }
 
-func (e engine) container(t *testing.T, service string) string {
+func container(t *testing.T, service string) string {
 	t.Helper()
-	return e.compose(t, "ps", "--quiet", service)
+	return compose(t, "ps", "--quiet", service)
 }
 
 func run(t *testing.T, cmd *exec.Cmd) string {
@@ -203,22 +201,22 @@ type rootfs struct {
 }
 
 // load makes an image of the directory.
-func (e engine) load(t *testing.T, image string, root rootfs) {
+func load(t *testing.T, image string, root rootfs) {
 	t.Helper()
 	pack := exec.Command("tar", "-C", root.dir, "--numeric-owner", "-c", ".")
-	args := []string{"--host", e.host, "import"}
+	args := []string{"import"}
 	for _, line := range root.config {
 		args = append(args, "--change", line)
 	}
-	load := exec.Command("docker", append(args, "-", image)...)
+	into := exec.Command("docker", append(args, "-", image)...)
 	var err error
-	if load.Stdin, err = pack.StdoutPipe(); err != nil {
+	if into.Stdin, err = pack.StdoutPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := pack.Start(); err != nil {
 		t.Fatal(err)
 	}
-	run(t, load)
+	run(t, into)
 	if err := pack.Wait(); err != nil {
 		t.Fatal(err)
 	}
