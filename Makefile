@@ -3,6 +3,7 @@
 # make edge    the socket edge under load and strangers, with figures: about 20 minutes
 # make test-cluster   three nats-servers, two gateways, two ingests, killed in turn: about 2 minutes
 # make soak    connects and resets for SOAK, 2h by default, and what is left after them
+# make test-compose   the compose file in a Docker engine of its own: root, Debian, some minutes
 # make check   format, vet, lint, borders between packages
 # make build   bin/doit-socket, bin/doit-socket-gateway, bin/doit-socket-ingest
 # make client  fetches the Socket.IO client that the binary serves
@@ -19,7 +20,7 @@ FUZZTIME      := 60s
 SOAK          := 2h
 TOOLS         := $(CURDIR)/.tools/bin
 
-.PHONY: run build client test test-go test-browser edge test-cluster soak check borders fuzz vuln
+.PHONY: run build client test test-go test-browser test-cluster test-compose edge soak check borders fuzz vuln
 
 run:
 	go run ./embedded
@@ -36,8 +37,9 @@ client:
 test: client test-go test-browser
 
 # What a test needs of the machine: a program, and Debian's package that has it.
-NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc
+NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc haproxy:haproxy nginx:nginx-light
 NEEDS_BROWSER := chromium:chromium node:nodejs npm:npm
+NEEDS_COMPOSE := docker:docker.io dockerd:docker.io docker-compose:docker-compose busybox:busybox-static haproxy:haproxy node:nodejs npm:npm
 
 test-go:
 	test/needs.sh $(NEEDS_GO)
@@ -50,6 +52,11 @@ test-browser: client
 	./fetch-clients.sh
 	go build -o out/embedded ../../embedded
 	DOIT_EMBEDDED=$$PWD/out/embedded node --test --test-reporter=spec .
+
+# No image is fetched: test/deploy/compose_test.go makes those that the files name.
+test-compose:
+	test/needs.sh $(NEEDS_COMPOSE)
+	go test -tags compose -count 1 -v -timeout 30m -run '^TestCompose$$' ./test/deploy
 
 # On a machine that has nothing else to do: each figure is printed, and fails the run where it is not met.
 edge:

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 	router := p.NewRouter()
 	gateway.Mount(router, browser.Script())
-	daemon.MountPages(router, browser.Routes(false))
+	daemon.MountPages(router, browser.Routes(cfg.Open))
 	public.Serve(router, p.Log, fail)
 	stopAdmin, err := p.ServeAdmin(fail)
 	if err != nil {
