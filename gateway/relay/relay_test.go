@@ -247,7 +247,7 @@ func TestUnknownStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range [][]byte{nil, []byte("x"), message{kind: kindData, origin: fromOpener, from: "*", id: 1, data: []byte("x")}.append(nil),
+	for _, b := range [][]byte{nil, []byte("x"), message{kind: kindData, origin: fromOpener, from: "aaaaaaaa.aaaaaa>", id: 1, data: []byte("x")}.append(nil),
 		message{kind: kindEnd, origin: fromOpener, from: name, id: 1}.append(nil),
 		message{kind: kindBreak, origin: fromOpener, from: name, id: 1}.append(nil),
 		message{kind: kindTaken, origin: fromOpener, from: name, id: 1}.append(nil),
@@ -330,6 +330,7 @@ func FuzzMessage(f *testing.F) {
 		f.Add(m.append(nil))
 	}
 	f.Add([]byte(strings.Repeat("d", headLength)))
+	f.Add(message{kind: kindOpen, origin: fromOpener, from: "aaaaaaaa.aaaaaa>"}.append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := parse(b)
 		if err != nil {
