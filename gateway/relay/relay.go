@@ -280,7 +280,7 @@ func (n *Node) breakAll(why error, meant func(key) bool) {
 	}
 	n.mu.Unlock()
 	for _, s := range broken {
-		s.fail(why, why != errNobody)
+		s.fail(why, true)
 	}
 }
 

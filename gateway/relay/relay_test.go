@@ -67,13 +67,12 @@ func join(t testing.TB, from, to *Node, accepted <-chan *stream) (here, there *s
 }
 
 // pair returns the two ends of a stream, on one server.
-func pair(t testing.TB) (s *server.Server, here, there *stream) {
+func pair(t testing.TB) (here, there *stream) {
 	t.Helper()
-	s = natstest.Start(t)
+	s := natstest.Start(t)
 	a, _ := startNode(t, s, 0)
 	b, accepted := startNode(t, s, 0)
-	here, there = join(t, a, b, accepted)
-	return s, here, there
+	return join(t, a, b, accepted)
 }
 
 func wantErr(t testing.TB, what string, got, want error) {
@@ -96,7 +95,7 @@ func wantNoStreams(t testing.TB, nodes ...*Node) {
 
 // Bytes arrive as they were written, in both directions at once, however they are cut.
 func TestStreamCarriesBytes(t *testing.T) {
-	_, here, there := pair(t)
+	here, there := pair(t)
 	sent := make([]byte, 5<<20)
 	for i := range sent {
 		sent[i] = byte(rand.Uint32())
@@ -132,7 +131,7 @@ func TestStreamCarriesBytes(t *testing.T) {
 
 // Who is not read from can write no more than a window.
 func TestWindow(t *testing.T) {
-	_, here, there := pair(t)
+	here, there := pair(t)
 	fill := make([]byte, 2*window)
 	_ = here.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 	n, err := here.Write(fill)
@@ -158,7 +157,7 @@ func TestWindow(t *testing.T) {
 
 // What was written before a close arrives, and then the end.
 func TestClose(t *testing.T) {
-	_, here, there := pair(t)
+	here, there := pair(t)
 	if _, err := here.Write(make([]byte, 100_000)); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +175,7 @@ func TestClose(t *testing.T) {
 
 // With SetLinger(0) it does not.
 func TestBreak(t *testing.T) {
-	_, here, there := pair(t)
+	here, there := pair(t)
 	told := make(chan struct{})
 	there.mu.Lock()
 	there.onEnd = func() { close(told) }
@@ -194,7 +193,7 @@ func TestBreak(t *testing.T) {
 
 // A read that waits ends at its deadline, also at one that is set later.
 func TestReadDeadline(t *testing.T) {
-	_, here, _ := pair(t)
+	here, _ := pair(t)
 	ended := make(chan error, 1)
 	go func() {
 		_, err := here.Read(make([]byte, 1))
@@ -217,7 +216,7 @@ func TestLoss(t *testing.T) {
 		"beyond window":   {kind: kindData, number: 1, data: make([]byte, maxData)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, here, there := pair(t)
+			here, there := pair(t)
 			m.origin, m.from, m.id = fromOpener, here.node.Name, here.id
 			times := 1
 			if name == "beyond window" {
@@ -248,7 +247,7 @@ func TestUnknownStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range [][]byte{nil, []byte("x"), message{kind: kindData, origin: fromOpener, from: "*", id: 1, data: []byte("x")}.append(nil),
+	for _, b := range [][]byte{nil, []byte("x"), message{kind: kindData, origin: fromOpener, from: "aaaaaaaa.aaaaaa>", id: 1, data: []byte("x")}.append(nil),
 		message{kind: kindEnd, origin: fromOpener, from: name, id: 1}.append(nil),
 		message{kind: kindBreak, origin: fromOpener, from: name, id: 1}.append(nil),
 		message{kind: kindTaken, origin: fromOpener, from: name, id: 1}.append(nil),
@@ -331,6 +330,7 @@ func FuzzMessage(f *testing.F) {
 		f.Add(m.append(nil))
 	}
 	f.Add([]byte(strings.Repeat("d", headLength)))
+	f.Add(message{kind: kindOpen, origin: fromOpener, from: "aaaaaaaa.aaaaaa>"}.append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := parse(b)
 		if err != nil {

@@ -483,6 +483,10 @@ func TestSlowThroughPipe(t *testing.T) {
 	v := visit(t, owner.url, 4).join(owner.url, "42")
 	socket := v.upgrade(other.url, func(string) {})
 	defer socket.Close()
+	said := make(chan *nats.Msg, 1<<14)
+	if _, err := owner.pub.ChanSubscribe("doit.node."+other.relay.Name, said); err != nil {
+		t.Fatal(err)
+	}
 	data := strconv.Quote(strings.Repeat("x", 100<<10))
 	took := 0
 	natstest.Await(t, "the browser to be closed", func() bool {
@@ -493,6 +497,13 @@ func TestSlowThroughPipe(t *testing.T) {
 		return false
 	})
 	owner.wantClosed(eio.ReasonSlow, 1)
+	for m := range said { // what is on its way to the browser is not waited for
+		if kind := m.Data[0]; kind == 'b' {
+			break
+		} else if kind == 'e' {
+			t.Fatal("the stream was closed in order")
+		}
+	}
 	// The queue of 2 MiB, the window, and what the kernels buffer on the way.
 	if most := (32 << 20) / len(data); took > most {
 		t.Errorf("%d events were taken, want at most %d", took, most)
