@@ -37,7 +37,7 @@ client:
 test: client test-go test-browser
 
 # What a test needs of the machine: a program, and Debian's package that has it.
-NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc haproxy:haproxy nginx:nginx-light
+NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc haproxy:haproxy nginx:nginx
 NEEDS_BROWSER := chromium:chromium node:nodejs npm:npm
 NEEDS_COMPOSE := docker:docker.io dockerd:docker.io docker-compose:docker-compose busybox:busybox-static haproxy:haproxy node:nodejs npm:npm
 
