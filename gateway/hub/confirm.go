@@ -20,19 +20,25 @@ type confirmer struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	waiting []func(error)
+	waiting []registration
 	leaving map[*nats.Subscription]struct{}
 	closed  bool
 }
 
-// push adds a registration's done; it returns false once the hub has closed.
-func (c *confirmer) push(done func(error)) bool {
+// A registration waits for NATS.
+type registration struct {
+	socket *Socket
+	done   func(error)
+}
+
+// push adds a registration; it returns false once the hub has closed.
+func (c *confirmer) push(r registration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return false
 	}
-	c.waiting = append(c.waiting, done)
+	c.waiting = append(c.waiting, r)
 	c.wakeUp()
 	return true
 }
@@ -61,7 +67,7 @@ func (c *confirmer) leave(sub *nats.Subscription) bool {
 	return true
 }
 
-func (c *confirmer) takeWaiting(last bool) []func(error) {
+func (c *confirmer) takeWaiting(last bool) []registration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	waiting := c.waiting
@@ -133,39 +139,54 @@ func (h *Hub) runConfirm() {
 		case <-h.closing.Done():
 			waiting := h.confirm.takeWaiting(true)
 			h.confirm.left(h.confirm.listLeaving())
-			for _, done := range waiting {
-				done(ErrGone)
+			for _, r := range waiting {
+				r.done(ErrGone)
 			}
 			return
 		}
 		waiting, leaving := h.confirm.takeWaiting(false), h.confirm.listLeaving()
-		err := h.reach()
+		losses, err := h.reach()
 		if err == nil {
 			h.confirm.left(leaving)
+			h.confirmed(waiting, losses)
 			if len(waiting) > 0 {
 				err = h.settle()
 			}
 		}
-		for _, done := range waiting {
-			done(err)
+		for _, r := range waiting {
+			r.done(err)
 		}
 	}
 }
 
-// reach returns nil once NATS has seen all subscriptions made so far. While
-// the bus is down it waits; it gives up only when the hub closes.
-func (h *Hub) reach() error {
+// confirmed notes which sockets can miss something from now on: those that
+// NATS had when the bus had been lost so many times.
+func (h *Hub) confirmed(waiting []registration, losses uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range waiting {
+		if !r.socket.confirmed {
+			r.socket.confirmed, r.socket.losses = true, losses
+		}
+	}
+}
+
+// reach returns once NATS has seen all subscriptions made so far, and how
+// often the bus had been lost before. While the bus is down it waits; it gives
+// up only when the hub closes.
+func (h *Hub) reach() (losses uint64, err error) {
 	for {
 		asked := time.Now()
+		losses = h.gaps.lossesSoFar()
 		ctx, cancel := context.WithTimeout(h.closing, roundTrip)
 		err := h.nc.FlushWithContext(ctx)
 		cancel()
 		if err == nil {
 			h.gaps.reachedAt(asked)
-			return nil
+			return losses, nil
 		}
 		if err := h.pause(retry); err != nil {
-			return err
+			return 0, err
 		}
 	}
 }

@@ -125,7 +125,7 @@ func (h *Hub) runGaps() {
 		}
 		h.tellFlood()
 		for losses := h.gaps.lossesSoFar(); told < losses; losses = h.gaps.lossesSoFar() {
-			if h.reach() != nil || h.settle() != nil {
+			if _, err := h.reach(); err != nil || h.settle() != nil {
 				return
 			}
 			if losses == h.gaps.lossesSoFar() && h.tellLoss(losses) {
@@ -163,8 +163,8 @@ func (h *Hub) tellLoss(losses uint64) (all bool) {
 	}
 	h.mu.RUnlock()
 	h.tell(deaf, gapBus, since, func(s *Socket) bool {
-		if s.losses >= losses {
-			return false // no user at the time, or heard of it as another user
+		if !s.confirmed || s.losses >= losses {
+			return false // it was promised nothing at the time, or heard of it as another user
 		}
 		s.losses = losses
 		return true

@@ -98,9 +98,7 @@ func TestGapAfterALoss(t *testing.T) {
 	while := &recorder{}
 	done := make(chan error, 1)
 	b.hub.Register(b.hub.Attach(while), []string{"user.1"}, func(err error) { done <- err })
-	if err := b.hub.add(s, []string{"user.4"}); err != nil { // its first user since it had none
-		t.Fatal(err)
-	}
+	b.hub.Register(s, []string{"user.4"}, func(error) {}) // its first user since it had none
 	b.comeBack()
 
 	var g gap
@@ -141,6 +139,7 @@ func TestGapIsToldWhenAllIsBack(t *testing.T) {
 	var mu sync.Mutex
 	var early []int
 	told := make(chan struct{}, users)
+	var registered sync.WaitGroup
 	for i := range users {
 		s := b.hub.Attach(sendFunc(func(*Message) bool {
 			mu.Lock()
@@ -151,9 +150,10 @@ func TestGapIsToldWhenAllIsBack(t *testing.T) {
 			told <- struct{}{}
 			return true
 		}))
-		b.hub.Register(s, []string{fmt.Sprint("user.", i)}, func(error) {})
+		registered.Add(1)
+		b.hub.Register(s, []string{fmt.Sprint("user.", i)}, func(error) { registered.Done() })
 	}
-	b.flush()
+	registered.Wait()
 	b.lose()
 	mu.Lock() // b.server changes
 	b.comeBack()

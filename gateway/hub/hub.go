@@ -117,9 +117,10 @@ type Socket struct {
 	conn  Conn
 	users []*user // guarded by Hub.mu
 	gone  bool    // guarded by Hub.mu
-	// losses is how many losses of the bus the socket has heard of, or was
-	// without users at. Guarded by Hub.mu; gap.go says how.
-	losses uint64
+
+	// Guarded by Hub.mu; gap.go says how.
+	confirmed bool   // NATS has had its first user's subscription, since it had none
+	losses    uint64 // of the bus, which it has heard of or that were before
 }
 
 // New returns a hub that serves from now on.
@@ -165,7 +166,7 @@ func (h *Hub) Register(s *Socket, subjects []string, done func(error)) {
 		done(err)
 		return
 	}
-	if !h.confirm.push(done) {
+	if !h.confirm.push(registration{s, done}) {
 		done(ErrGone)
 	}
 }
@@ -186,7 +187,7 @@ func (h *Hub) add(s *Socket, subjects []string) error {
 		return TooManyUsers(h.MaxUsers)
 	}
 	if len(s.users) == 0 {
-		s.losses = h.gaps.lossesSoFar()
+		s.confirmed = false
 	}
 	for i, subject := range wanted {
 		u, err := h.user(subject)
