@@ -38,13 +38,13 @@ func TestCompose(t *testing.T) {
 			t.Errorf("the image of %s has %s bytes", program, size)
 		}
 	}
-	compose(t, "up", "-d")
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(compose(t, "logs", "--no-color", "--tail", "30"))
 		}
 		compose(t, "down")
 	})
+	compose(t, "up", "-d")
 
 	const url = "http://127.0.0.1:8080"
 	await(t, "the balancer", func() bool { return status(url+"/readyz") == 200 && status(url+"/stat/all") == 200 })
