@@ -38,13 +38,15 @@ func TestCompose(t *testing.T) {
 			t.Errorf("the image of %s has %s bytes", program, size)
 		}
 	}
-	compose(t, "up", "-d")
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(compose(t, "logs", "--no-color", "--tail", "30"))
 		}
 		compose(t, "down")
 	})
+	compose(t, "up", "-d")
+
+	onAPlatform(t)
 
 	const url = "http://127.0.0.1:8080"
 	await(t, "the balancer", func() bool { return status(url+"/readyz") == 200 && status(url+"/stat/all") == 200 })
@@ -119,6 +121,21 @@ func TestCompose(t *testing.T) {
 	compose(t, "up", "-d") // as the operator would
 	await(t, "all eight containers", func() bool { return len(strings.Fields(docker(t, "ps", "--quiet"))) == 8 })
 	emit(pages...)
+}
+
+// A platform builds the Dockerfile at the root, and says PORT.
+func onAPlatform(t *testing.T) {
+	t.Helper()
+	docker(t, "build", "--tag", "doit-socket", "../..")
+	id := docker(t, "run", "--detach", "--env", "PORT=5000", "--env", "DOIT_OPEN=1", "--publish", "127.0.0.1:8081:5000", "doit-socket")
+	const url = "http://127.0.0.1:8081"
+	await(t, "the image of the root", func() bool { return status(url+"/readyz") == 200 })
+	page := siotest.Dial(t, url, siotest.Options{})
+	page.Register("42")
+	siotest.MustPost(t, url, "42", "hello", `1`)
+	page.Next()
+	page.Close()
+	docker(t, "rm", "--force", id)
 }
 
 // await is for what containers take their time for.

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -14,6 +15,13 @@ import (
 // A hosting platform builds what it finds, says PORT, and the operator says
 // DOIT_OPEN: nothing else is needed, the original needed no more.
 func TestPortAndOpenAreEnough(t *testing.T) {
+	natstest.Await(t, "the default of --admin-listen to be free", func() bool {
+		l, err := net.Listen("tcp", "127.0.0.1:1336")
+		if err == nil {
+			_ = l.Close()
+		}
+		return err == nil
+	})
 	port := freePorts(t, 1)[0]
 	var out output
 	cmd := exec.Command(filepath.Join(binaries, "embedded"))
