@@ -111,7 +111,8 @@ func TestCompose(t *testing.T) {
 			}
 		}
 		t.Logf("%d of %d pages are left", len(left), len(pages))
-		pages = append(left, join())
+		left = append(left, join())
+		pages = left
 		siotest.MustPost(t, url, "42", "fence", `1`)
 		for _, page := range pages {
 			page.Until("fence")
