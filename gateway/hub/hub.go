@@ -110,6 +110,8 @@ type user struct {
 	sub     *nats.Subscription
 	sockets []*Socket
 	dropped int // how many messages that nats.go dropped are counted; see gap.go
+
+	offering sync.Mutex // held, with Hub.mu for reading, while an event is queued for the sockets
 }
 
 // A Socket is a Conn's membership: the users that it is registered as.
@@ -270,9 +272,13 @@ func (h *Hub) Users() int {
 	return len(h.users)
 }
 
+// Stat is what this node adds to /stat/all.
+func (h *Hub) Stat() wire.Stat {
+	return wire.Stat{Sockets: h.Sockets(), Users: h.Users(), Node: h.Node}
+}
+
 func (h *Hub) answerStat(m *nats.Msg) {
-	stat := wire.Stat{Sockets: h.Sockets(), Users: h.Users(), Node: h.Node}
-	if err := m.Respond(stat.Append(nil)); err != nil {
+	if err := m.Respond(h.Stat().Append(nil)); err != nil {
 		h.Log.Warn("stat not answered", "error", err)
 	}
 }

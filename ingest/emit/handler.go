@@ -191,5 +191,8 @@ func (in *Ingest) emit(ids []string, event string, data []byte) (reached bool, e
 	if err != nil {
 		return false, err
 	}
+	if in.Local != nil && in.serve(subjects, payload) {
+		return true, in.spread(subjects, payload)
+	}
 	return in.receipts.request(subjects, payload)
 }

@@ -39,6 +39,11 @@ func (c Config) Validate() error {
 // An Ingest publishes emits. It is safe for concurrent use.
 type Ingest struct {
 	Config
+	// Local is the gateway of this process, if there is one; set it before
+	// Mount. The NATS connection is then the gateway's too and does not hear
+	// itself (nats.NoEcho).
+	Local Local
+
 	nc       *nats.Conn
 	receipts *receipts
 	metrics  *metrics
@@ -124,6 +129,10 @@ func (in *Ingest) handleStat(c *gin.Context) {
 }
 
 func (in *Ingest) stat() (total int, err error) {
+	if in.Local != nil {
+		stat := in.Local.Stat()
+		total = stat.Sockets + stat.Users
+	}
 	inbox := in.nc.NewInbox()
 	sub, err := in.nc.SubscribeSync(inbox)
 	if err != nil {
@@ -137,7 +146,7 @@ func (in *Ingest) stat() (total int, err error) {
 		m, err := sub.NextMsg(wait)
 		switch {
 		case errors.Is(err, nats.ErrNoResponders):
-			return 0, nil
+			return total, nil
 		case errors.Is(err, nats.ErrTimeout) && wait == statStall:
 			return total, nil
 		case err != nil:
