@@ -13,6 +13,7 @@ import (
 
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/embedded/natsd"
+	"github.com/ramainen/doit-socket/gateway/hub"
 	"github.com/ramainen/doit-socket/gateway/sio"
 	"github.com/ramainen/doit-socket/ingest/emit"
 	"github.com/ramainen/doit-socket/internal/daemon"
@@ -91,7 +92,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer gateway.Close()
-	ingest.Local = gateway.Hub()
+	ingest.Local = box{gateway.Hub(), bus}
 	defer public.StopAccepting()
 
 	router := p.NewRouter()
@@ -124,6 +125,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	gateway.Drain(context.Background())
 	return nil
+}
+
+// A box is this process as the ingest sees it.
+type box struct {
+	*hub.Hub
+	*natsd.Server
 }
 
 // greet prints what to paste.

@@ -75,5 +75,5 @@ func (s *space) acknowledge(ack string, answer []byte) {
 
 func (s *space) frame(p packet) *eio.Frame {
 	p.namespace = s.name
-	return eio.Message(p.encode())
+	return eio.Message(p.head(), p.data)
 }

@@ -111,8 +111,12 @@ func (in *Ingest) answer(c *gin.Context, reached bool, err error) {
 		in.log.Debug("emit refused", "status", code, "error", err)
 	}
 	in.metrics.emits.WithLabelValues(strconv.Itoa(code), body).Inc()
-	c.String(code, body)
+	c.Writer.Header()["Content-Type"] = plainText
+	c.Status(code)
+	_, _ = c.Writer.WriteString(body)
 }
+
+var plainText = []string{"text/plain; charset=utf-8"}
 
 // statStall is how long the last gateway that answers may be behind the one before it.
 const statStall = 100 * time.Millisecond

@@ -8,28 +8,31 @@ type Local interface {
 	// Emit serves the sockets of a user on this node and returns how many took
 	// the event, when it is written to them.
 	Emit(subject string, payload []byte) (sockets int)
+	// Alone reports whether there is no other node that a message could reach.
+	Alone() bool
 	// Stat counts this node's sockets and users.
 	Stat() wire.Stat
 }
 
-// serve hands an event to the receivers' sockets on this node and reports
-// whether one took it.
-func (in *Ingest) serve(subjects []string, payload []byte) (reached bool) {
+// emitHere serves the receivers' sockets on this node and, where there are
+// other nodes, publishes for them. Only where nobody here took the event are
+// they asked to confirm it.
+func (in *Ingest) emitHere(subjects []string, payload []byte) (reached bool, err error) {
 	for _, subject := range subjects {
 		if in.Local.Emit(subject, payload) > 0 {
 			reached = true
 		}
 	}
-	return reached
-}
-
-// spread hands an event that has reached somebody to the other nodes. Nobody
-// has to confirm it, so nobody is asked to.
-func (in *Ingest) spread(subjects []string, payload []byte) error {
+	switch {
+	case in.Local.Alone():
+		return reached, nil
+	case !reached:
+		return in.receipts.request(subjects, payload)
+	}
 	for _, subject := range subjects {
 		if err := in.nc.Publish(subject, payload); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return true, nil
 }
