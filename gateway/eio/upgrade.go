@@ -15,15 +15,35 @@ func (srv *Server) openSocket(w http.ResponseWriter, r *http.Request, s *Session
 		return // the upgrader has answered
 	}
 	s.socket = socket
-	if !srv.open(s) || !s.start(func() { s.readSocket(socket, early) }) {
+	if !srv.open(s) || !s.start(func() { s.listen(socket, early) }) {
 		socket.abort()
 	}
 }
 
-// readSocket handles what comes on the session's own websocket.
-func (s *Session) readSocket(socket *wsConn, early []byte) {
-	fault := func(err error) { s.Close(closeReason(err)) }
-	fault(socket.run(early, s.socketTurn, fault))
+// listen handles what came with a websocket's handshake, and then what comes on
+// it, until it ends.
+//
+// Handling makes a goroutine's stack grow, and the collector makes none smaller
+// than 4 KiB again. So each wait is a goroutine's first act: a socket that is
+// idle has 2 KiB.
+func (s *Session) listen(socket *wsConn, early []byte) {
+	s.listenOnce(socket, func() error { return socket.handle(early, s) })
+}
+
+func (s *Session) listenOnce(socket *wsConn, once func() error) {
+	err := io.ErrUnexpectedEOF // of a fault of ours
+	defer func() {
+		if err != nil {
+			_ = socket.conn.Close()
+			s.fault(socket, err)
+		}
+	}()
+	defer s.server.contain(s)
+	if err = once(); err == nil {
+		s.server.running.Go(func() {
+			s.listenOnce(socket, func() error { return socket.next(s) })
+		})
+	}
 }
 
 // socketTurn handles one packet from a websocket.
@@ -78,7 +98,7 @@ func (srv *Server) upgradeSession(w http.ResponseWriter, r *http.Request, s *Ses
 		s.probe = socket
 		s.mu.Unlock()
 	}
-	if err != nil || !s.start(func() { s.readProbe(socket, early) }) {
+	if err != nil || !s.start(func() { s.listen(socket, early) }) {
 		s.endUpgrade(socket)
 	}
 }
@@ -94,28 +114,26 @@ func (srv *Server) shutSocket(w http.ResponseWriter, r *http.Request) {
 	socket.abort()
 }
 
-// readProbe handles what comes on a websocket that wants to take over, and
-// after it has, what comes on the session's own.
-func (s *Session) readProbe(socket *wsConn, early []byte) {
-	handle := func(p packet) {
-		switch {
-		case s.isOn(socket):
-			s.socketTurn(p)
-		case p.kind == socketFrame: // it counts once this is the session's
-		case p.kind == packetPing && string(p.data) == "probe" && s.answerProbe(socket):
-		case p.kind == packetUpgrade && s.takeOver(socket):
-		default:
-			s.endUpgrade(socket)
-		}
+// hear handles one packet from the session's websocket, or from one that wants to take over.
+func (s *Session) hear(socket *wsConn, p packet) {
+	switch {
+	case s.isOn(socket):
+		s.socketTurn(p)
+	case p.kind == socketFrame: // it counts once this is the session's
+	case p.kind == packetPing && string(p.data) == "probe" && s.answerProbe(socket):
+	case p.kind == packetUpgrade && s.takeOver(socket):
+	default:
+		s.endUpgrade(socket)
 	}
-	fault := func(err error) {
-		if s.isOn(socket) {
-			s.Close(closeReason(err))
-		} else {
-			s.endUpgrade(socket)
-		}
+}
+
+// fault ends the session, or the upgrade, whose websocket it is.
+func (s *Session) fault(socket *wsConn, err error) {
+	if s.isOn(socket) {
+		s.Close(closeReason(err))
+	} else {
+		s.endUpgrade(socket)
 	}
-	fault(socket.run(early, handle, fault))
 }
 
 // isOn reports whether the websocket is the session's transport.

@@ -20,7 +20,7 @@ import (
 // the kernel reset the connection, and the browser would see no close at all.
 const closeGrace = time.Second
 
-// A wsConn is a websocket: frames in, frames out. One goroutine reads it (run).
+// A wsConn is a websocket: frames in, frames out. One goroutine at a time reads it (Session.listen).
 type wsConn struct {
 	conn       net.Conn
 	raw        syscall.RawConn // nil where the connection has no descriptor: with TLS, or to a browser at another node
@@ -86,32 +86,39 @@ func upgradeConn(w http.ResponseWriter, r *http.Request, maxPayload int64) (*wsC
 	return c, early, nil
 }
 
-// run reads until the connection ends, hands every packet to handle and leaves
-// the connection closed. What the browser does wrong is told to fault, which
-// closes the websocket: run then only waits for the browser's answer to that.
-func (c *wsConn) run(early []byte, handle func(packet), fault func(error)) error {
-	defer func() { _ = c.conn.Close() }()
-	err := c.feed(early, handle)
-	for {
-		if err != nil {
-			c.partial, c.message = nil, nil // and what follows is no longer heard
-			fault(err)
-			if errors.Is(err, errClosed) {
-				return err
-			}
-		}
-		buffer, n, readErr := c.read()
-		if readErr == nil {
-			err = c.feed(buffer[:n], handle)
-			runtime.Gosched() // who floods waits behind the neighbours' events
-		}
-		if buffer != nil {
-			readBuffers.Put(buffer)
-		}
-		if readErr != nil {
-			return readErr
-		}
+// A listener hears what comes on a websocket.
+type listener interface {
+	hear(*wsConn, packet)
+	// fault hears what the browser does wrong. It closes the websocket, on
+	// which nothing is heard then but the browser's answer to that.
+	fault(*wsConn, error)
+}
+
+// next waits for bytes and handles them. An error is the end of the connection.
+func (c *wsConn) next(l listener) error {
+	buffer, n, err := c.read()
+	if err == nil {
+		err = c.handle(buffer[:n], l)
+		runtime.Gosched() // who floods waits behind the neighbours' events
 	}
+	if buffer != nil {
+		readBuffers.Put(buffer)
+	}
+	return err
+}
+
+// handle handles bytes as they came.
+func (c *wsConn) handle(b []byte, l listener) error {
+	err := c.feed(b, func(p packet) { l.hear(c, p) })
+	if err == nil {
+		return nil
+	}
+	c.partial, c.message = nil, nil // and what follows is no longer heard
+	l.fault(c, err)
+	if errors.Is(err, errClosed) {
+		return err
+	}
+	return nil
 }
 
 // read waits for bytes. They come in a buffer of readBuffers, which the caller
@@ -353,8 +360,8 @@ func join(frames []*Frame) []byte {
 	return all
 }
 
-// close sends a close frame and gives the browser a moment to answer it; run
-// ends then at the latest. Nothing is written after it.
+// close sends a close frame and gives the browser a moment to answer it; the
+// reader ends then at the latest. Nothing is written after it.
 func (c *wsConn) close(reason Reason) {
 	frame := control(ws.OpClose, ws.NewCloseFrameBody(reason.closeCode(), string(reason)))
 	c.writer.Lock()
@@ -370,7 +377,7 @@ func (c *wsConn) close(reason Reason) {
 	}
 }
 
-// abort ends the connection, and with it run, without a word. It waits for
+// abort ends the connection, and with it the reader, without a word. It waits for
 // whoever uses the descriptor: nobody may hold writer or be in a callback of raw.
 func (c *wsConn) abort() {
 	_ = c.conn.Close()
