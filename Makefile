@@ -44,6 +44,7 @@ NEEDS_COMPOSE := docker:docker.io dockerd:docker.io docker-compose:docker-compos
 test-go:
 	test/needs.sh $(NEEDS_GO)
 	go test -race ./...
+	go test -race ./gateway/eio -without-poller
 
 test-browser: client
 	test/needs.sh $(NEEDS_BROWSER)

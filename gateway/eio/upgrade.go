@@ -9,7 +9,7 @@ import (
 
 // openSocket begins a session on a websocket.
 func (srv *Server) openSocket(w http.ResponseWriter, r *http.Request, s *Session) {
-	socket, early, err := upgradeConn(w, r, srv.MaxPayload)
+	socket, early, err := srv.upgradeConn(w, r)
 	if err != nil {
 		srv.forget(s)
 		return // the upgrader has answered
@@ -22,27 +22,34 @@ func (srv *Server) openSocket(w http.ResponseWriter, r *http.Request, s *Session
 
 // listen handles what came with a websocket's handshake, and then what comes on
 // it, until it ends.
-//
-// Handling makes a goroutine's stack grow, and the collector makes none smaller
-// than 4 KiB again. So each wait is a goroutine's first act: a socket that is
-// idle has 2 KiB.
 func (s *Session) listen(socket *wsConn, early []byte) {
 	s.listenOnce(socket, func() error { return socket.handle(early, s) })
 }
 
+// wake goes on with a websocket that has waited.
+func (s *Session) wake(socket *wsConn) {
+	defer s.server.running.Done()
+	s.listenOnce(socket, func() error { return socket.next(s) })
+}
+
+// listenOnce handles what is there and leaves the wait for more to the poller,
+// or else to another goroutine, whose first act it is: handling makes a stack
+// grow, and the collector makes none smaller than 4 KiB again.
 func (s *Session) listenOnce(socket *wsConn, once func() error) {
 	err := io.ErrUnexpectedEOF // of a fault of ours
 	defer func() {
 		if err != nil {
-			_ = socket.conn.Close()
+			socket.abort()
 			s.fault(socket, err)
 		}
 	}()
 	defer s.server.contain(s)
-	if err = once(); err == nil {
-		s.server.running.Go(func() {
-			s.listenOnce(socket, func() error { return socket.next(s) })
-		})
+	if err = once(); err != nil {
+		return
+	}
+	s.server.running.Add(1)
+	if !s.isOn(socket) || !s.server.poller.park(s, socket) {
+		go s.wake(socket)
 	}
 }
 
@@ -91,7 +98,7 @@ func (srv *Server) upgradeSession(w http.ResponseWriter, r *http.Request, s *Ses
 	s.upgrading = true
 	s.mu.Unlock()
 
-	socket, early, err := upgradeConn(w, r, srv.MaxPayload)
+	socket, early, err := srv.upgradeConn(w, r)
 	if err == nil {
 		err = socket.conn.SetReadDeadline(time.Now().Add(upgradeTimeout))
 		s.mu.Lock()
@@ -106,7 +113,7 @@ func (srv *Server) upgradeSession(w http.ResponseWriter, r *http.Request, s *Ses
 // shutSocket answers a websocket of a session that has one. As with Node's
 // server the handshake is answered, and then it closes.
 func (srv *Server) shutSocket(w http.ResponseWriter, r *http.Request) {
-	socket, _, err := upgradeConn(w, r, srv.MaxPayload)
+	socket, _, err := srv.upgradeConn(w, r)
 	if err != nil {
 		return
 	}

@@ -26,6 +26,8 @@ type wsConn struct {
 	raw        syscall.RawConn // nil where the connection has no descriptor: with TLS, or to a browser at another node
 	window     windowed        // nil but for the latter
 	maxPayload int64
+	poller     *poller
+	parking    parking // guarded by poller.mu
 
 	// Used by the reading goroutine only.
 	partial []byte // the beginning of a frame
@@ -61,7 +63,7 @@ var readBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
 
 // upgradeConn answers a websocket handshake. It returns the connection and
 // what the browser has sent behind its request already.
-func upgradeConn(w http.ResponseWriter, r *http.Request, maxPayload int64) (*wsConn, []byte, error) {
+func (srv *Server) upgradeConn(w http.ResponseWriter, r *http.Request) (*wsConn, []byte, error) {
 	conn, rw, _, err := ws.HTTPUpgrader{Timeout: upgradeTimeout}.Upgrade(r, w)
 	if err != nil {
 		if conn != nil { // refused, but taken from net/http
@@ -76,7 +78,7 @@ func upgradeConn(w http.ResponseWriter, r *http.Request, maxPayload int64) (*wsC
 	// rw goes back to net/http or to the collector: 8 KiB a socket.
 	early := make([]byte, rw.Reader.Buffered())
 	_, _ = io.ReadFull(rw.Reader, early)
-	c := &wsConn{conn: conn, maxPayload: maxPayload, state: ws.StateServerSide}
+	c := &wsConn{conn: conn, maxPayload: srv.MaxPayload, poller: &srv.poller, state: ws.StateServerSide}
 	c.window, _ = conn.(windowed)
 	if sc, ok := conn.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
@@ -366,7 +368,7 @@ func (c *wsConn) close(reason Reason) {
 	frame := control(ws.OpClose, ws.NewCloseFrameBody(reason.closeCode(), string(reason)))
 	c.writer.Lock()
 	stuck := len(c.rest) > 0 // there is no place for a close frame
-	told := c.writeLast(frame) && c.conn.SetReadDeadline(time.Now().Add(closeGrace)) == nil
+	told := c.writeLast(frame)
 	c.rest = nil
 	c.writer.Unlock()
 	if tcp, ok := c.conn.(interface{ SetLinger(int) error }); ok && stuck {
@@ -374,11 +376,15 @@ func (c *wsConn) close(reason Reason) {
 	}
 	if !told {
 		c.abort()
+		return
 	}
+	time.AfterFunc(closeGrace, c.abort)
 }
 
 // abort ends the connection, and with it the reader, without a word. It waits for
 // whoever uses the descriptor: nobody may hold writer or be in a callback of raw.
 func (c *wsConn) abort() {
+	wake := c.poller.abort(c)
 	_ = c.conn.Close()
+	wake()
 }
