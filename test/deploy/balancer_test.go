@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -89,7 +87,7 @@ func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) 
 		}
 		config = strings.Replace(config, old, fmt.Sprintf(in, address), 1)
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
+	address := siotest.FreeAddress(t)
 	replace(b.listenIn, b.listen, b.scheme+address)
 	for i := range gateways {
 		replace(b.serverIn, b.gateways[i], strings.TrimPrefix(gateways[i], "http://"))
@@ -100,7 +98,7 @@ func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) 
 		t.Fatal(err)
 	}
 	cmd := b.command(t, path)
-	var out output
+	var out siotest.Output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -117,24 +115,6 @@ func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) 
 	return url
 }
 
-// output is a Writer that can be read while it is written.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // status is 0 where nobody answers.
 func status(url string) int {
 	resp, err := http.Get(url)
@@ -145,7 +125,7 @@ func status(url string) int {
 	return resp.StatusCode
 }
 
-func nobody(t *testing.T) string { return fmt.Sprintf("http://127.0.0.1:%d", freePorts(t, 1)[0]) }
+func nobody(t *testing.T) string { return "http://" + siotest.FreeAddress(t) }
 
 func each(t *testing.T, test func(t *testing.T, b balancer)) {
 	for name, b := range balancers {
@@ -169,7 +149,7 @@ func TestBalancerPassesAll(t *testing.T) {
 		for i := range 100 {
 			siotest.MustPost(t, url, "42", "hello", fmt.Sprint(i))
 		}
-		if got := get(t, url+"/emit?id=42&message=by-get"); got != "OK" {
+		if got := siotest.MustGet(t, url+"/emit?id=42&message=by-get"); got != "OK" {
 			t.Errorf("GET: %s", got)
 		}
 		for _, page := range pages {
@@ -182,10 +162,10 @@ func TestBalancerPassesAll(t *testing.T) {
 				t.Errorf("heard %v", got)
 			}
 		}
-		if got := get(t, url+"/stat/all"); got != "5" {
+		if got := siotest.MustGet(t, url+"/stat/all"); got != "5" {
 			t.Errorf("/stat/all is %s, want 5", got)
 		}
-		if got := get(t, url+"/"); !strings.Contains(got, "<title>doit-socket") {
+		if got := siotest.MustGet(t, url+"/"); !strings.Contains(got, "<title>doit-socket") {
 			t.Errorf("the page is %.100q", got)
 		}
 		// As large as an ingest takes.
@@ -246,7 +226,7 @@ func TestBalancerKnowsWhoLeaves(t *testing.T) {
 		for _, g := range gateways {
 			natstest.Await(t, "both gateways to be found", func() bool {
 				siotest.Dial(t, url, siotest.Options{}).Register("early")
-				return !strings.Contains(get(t, g.Admin+"/metrics"), "\ndoit_gateway_sockets 0\n")
+				return !strings.Contains(siotest.MustGet(t, g.Admin+"/metrics"), "\ndoit_gateway_sockets 0\n")
 			})
 		}
 		gateways[0].Signal(syscall.SIGTERM)

@@ -5,7 +5,6 @@ package soak
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,13 +43,13 @@ const (
 func startCluster(t *testing.T, flags ...string) *cluster {
 	c := &cluster{t: t, flags: flags, servers: make([]*exec.Cmd, 3), gateways: make([]*siotest.Program, 2), ingests: make([]*siotest.Program, 2)}
 	for range c.servers {
-		c.ports, c.routes = append(c.ports, freePort(t)), append(c.routes, freePort(t))
+		c.ports, c.routes = append(c.ports, strconv.Itoa(siotest.FreePort(t))), append(c.routes, strconv.Itoa(siotest.FreePort(t)))
 	}
 	for i := range c.servers {
 		c.startServer(i)
 	}
 	for range len(c.gateways) + len(c.ingests) {
-		c.listen = append(c.listen, "127.0.0.1:"+freePort(t))
+		c.listen = append(c.listen, siotest.FreeAddress(t))
 	}
 	for i := range c.gateways {
 		c.startGateway(i)
@@ -69,27 +68,9 @@ func (c *cluster) startServer(i int) {
 			urls = append(urls, fmt.Sprintf(`"nats-route://route:%s@127.0.0.1:%s"`, routeWord, port))
 		}
 	}
-	cmd := exec.Command(filepath.Join(binaries, "nats-server"), "-c", "../../deploy/nats/nats.conf", "-n", fmt.Sprint("nats-", i+1),
-		"-a", "127.0.0.1", "-p", c.ports[i], "--cluster_listen", "nats://127.0.0.1:"+c.routes[i])
-	cmd.Env = append(os.Environ(), "NATS_ROUTES=["+strings.Join(urls, ",")+"]",
-		"NATS_ROUTE_PASSWORD="+routeWord, "NATS_GATEWAY_PASSWORD="+gatewayWord, "NATS_INGEST_PASSWORD="+ingestWord)
-	if err := cmd.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	c.servers[i] = cmd
-	c.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	if !await(patience, func() bool {
-		conn, err := net.Dial("tcp", "127.0.0.1:"+c.ports[i])
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	}) {
-		c.t.Fatal("nats-server does not start")
-	}
+	c.servers[i] = startNATS(c.t, c.ports[i],
+		[]string{"-c", "../../deploy/nats/nats.conf", "-n", fmt.Sprint("nats-", i+1), "--cluster_listen", "nats://127.0.0.1:" + c.routes[i]},
+		"NATS_ROUTES=["+strings.Join(urls, ",")+"]", "NATS_ROUTE_PASSWORD="+routeWord, "NATS_GATEWAY_PASSWORD="+gatewayWord, "NATS_INGEST_PASSWORD="+ingestWord)
 }
 
 // The i-th gateway is beside the i-th server, the i-th ingest beside the next but one.
@@ -479,8 +460,8 @@ func (c *cluster) startBalancer() (address string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	port := freePort(c.t)
-	config := strings.NewReplacer("bind :8080", "bind 127.0.0.1:"+port, "balance leastconn", "balance roundrobin",
+	address = siotest.FreeAddress(c.t)
+	config := strings.NewReplacer("bind :8080", "bind "+address, "balance leastconn", "balance roundrobin",
 		"gateway-1:1337", c.listen[0], "gateway-2:1337", c.listen[1], "ingest-1:1335", c.listen[2], "ingest-2:1335", c.listen[3]).Replace(string(shipped))
 	file := filepath.Join(c.t.TempDir(), "haproxy.cfg")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -496,7 +477,6 @@ func (c *cluster) startBalancer() (address string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	address = "127.0.0.1:" + port
 	e := newEmitter("http://" + address)
 	if !await(patience, func() bool { status, _ := e.emit([]string{"nobody"}, "e", "1"); return status == 200 }) {
 		c.t.Fatalf("no answer through haproxy\n%s", said.String())
