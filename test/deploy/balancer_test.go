@@ -6,10 +6,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -257,6 +259,63 @@ func TestBalancerKnowsWhoLeaves(t *testing.T) {
 		for i := range 50 {
 			siotest.MustPost(t, url, "42", "hello", fmt.Sprint(i))
 			page.Next()
+		}
+	})
+}
+
+// An ingest that dies with an emit may have sent it: no other gets it, nor does
+// the same again. PHP hears of an error, or nothing (HAProxy, where the
+// connection to the ingest had served before).
+func TestBalancerEmitsOnce(t *testing.T) {
+	each(t, func(t *testing.T, b balancer) {
+		bus := natstest.Start(t)
+		gateway := start(t, "gateway", "--nats-url", bus.ClientURL(), "--trusted-proxies", "127.0.0.1")
+		var came atomic.Int64
+		ingests := [2]string{}
+		for i := range ingests {
+			dying := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.FormValue("message") != "last" {
+					return // a connection that has served is what a balancer takes again
+				}
+				came.Add(1)
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = conn.Close()
+			}))
+			t.Cleanup(dying.Close)
+			ingests[i] = dying.URL
+		}
+		url := b.start(t, [2]string{gateway.URL, nobody(t)}, ingests)
+		for range 4 {
+			siotest.MustGet(t, url+"/emit?id=42&message=first")
+		}
+		last := func(method string) {
+			t.Helper()
+			r, err := http.NewRequestWithContext(t.Context(), method, url+"/emit?id=42&message=last", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Go's client would ask again by itself on a connection that has served.
+			resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+			if err != nil {
+				return
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode < 500 {
+				t.Errorf("%s: %d", method, resp.StatusCode)
+			}
+		}
+		last(http.MethodGet)
+		if n := came.Swap(0); n != 1 {
+			t.Errorf("a GET was sent %d times", n)
+		}
+		natstest.Await(t, "the ingests to be tried again", func() bool { return status(url+"/emit?id=42&message=first") == 200 })
+		last(http.MethodPost)
+		if n := came.Load(); n != 1 {
+			t.Errorf("a POST was sent %d times", n)
 		}
 	})
 }
