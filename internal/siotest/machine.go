@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -33,26 +34,30 @@ var (
 	ports   = make(map[int]bool) // those that were given away
 )
 
-// FreePort returns a port of 127.0.0.1 that nobody listens on, each time another.
+// FreePort returns a port that nobody has, on any address, each time another.
+// It is below those that the system takes for connections: a program that is
+// to listen on it would now and then find one there.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	portsMu.Lock()
 	defer portsMu.Unlock()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		port := 10_000 + rand.IntN(20_000)
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		port := l.Addr().(*net.TCPAddr).Port
 		_ = l.Close()
 		if !ports[port] {
 			ports[port] = true
 			return port
 		}
 	}
+	t.Fatal("no port is free")
+	return 0
 }
 
-// FreeAddress returns such a port's address.
+// FreeAddress returns such a port of 127.0.0.1.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	return fmt.Sprintf("127.0.0.1:%d", FreePort(t))

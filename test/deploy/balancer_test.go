@@ -62,7 +62,7 @@ var balancers = map[string]balancer{
 		gateways: [2]string{"10.0.0.11:1337", "10.0.0.12:1337"}, ingests: [2]string{"10.0.0.21:1335", "10.0.0.22:1335"},
 		command: func(t *testing.T, config string) *exec.Cmd {
 			main := filepath.Join(t.TempDir(), "Caddyfile") // no TLS: Caddy would make the machine trust its certificates
-			if err := os.WriteFile(main, []byte("{\nadmin off\nauto_https off\n}\nimport "+config+"\n"), 0o600); err != nil {
+			if err := os.WriteFile(main, []byte("{\nadmin off\nauto_https off\ndefault_bind 127.0.0.1\n}\nimport "+config+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			t.Setenv("XDG_DATA_HOME", t.TempDir())
