@@ -34,20 +34,23 @@ build: client
 client:
 	clients/browser/fetch.sh
 
-test: client test-go test-browser
+test: test-go test-browser
 
 # What a test needs of the machine: a program, and Debian's package that has it.
-NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc haproxy:haproxy nginx:nginx
+NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc npm:npm \
+                 haproxy:haproxy nginx:nginx caddy:caddy systemd-analyze:systemd kubectl:kubernetes-client
 NEEDS_BROWSER := chromium:chromium node:nodejs npm:npm
 NEEDS_COMPOSE := docker:docker.io dockerd:docker.io docker-compose:docker-compose busybox:busybox-static haproxy:haproxy node:nodejs npm:npm
 
 test-go:
 	test/needs.sh $(NEEDS_GO)
+	clients/browser/fetch.sh
 	go test -race ./...
 	go test -race ./gateway/eio -without-poller
 
-test-browser: client
+test-browser:
 	test/needs.sh $(NEEDS_BROWSER)
+	clients/browser/fetch.sh
 	cd test/browser
 	npm ci --no-audit --no-fund --silent
 	./fetch-clients.sh
@@ -63,8 +66,9 @@ test-compose:
 edge:
 	go test -tags soak -count 1 -v -timeout 45m -skip '^TestCluster' ./test/soak
 
-test-cluster: client
+test-cluster:
 	test/needs.sh $(NEEDS_BROWSER) haproxy:haproxy
+	clients/browser/fetch.sh
 	cd test/browser && npm ci --no-audit --no-fund --silent && ./fetch-clients.sh && cd ../..
 	go test -tags soak -count 1 -v -timeout 10m -run '^TestCluster' ./test/soak
 

@@ -16,24 +16,10 @@ import (
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-func get(t *testing.T, url string) (int, string) {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
-}
-
 // What is served where, with one listener for pages and emits and with two.
 func TestListeners(t *testing.T) {
 	for _, split := range []bool{false, true} {
-		admin := freeAddress(t)
+		admin := siotest.FreeAddress(t)
 		args := []string{"--node", "secret-node"}
 		if split {
 			args = append(args, "--emit-listen", "127.0.0.1:0")
@@ -62,7 +48,7 @@ func TestListeners(t *testing.T) {
 			table = append(table, expected{public + "/emit?id=1&message=e", 404}, expected{public + "/emit/", 404}, expected{public + "/stat/all", 404}, expected{emits + "/", 404})
 		}
 		for _, c := range table {
-			status, body := get(t, c.url)
+			status, body := siotest.Get(t, c.url)
 			if status != c.status {
 				t.Errorf("split %v: %s: %d, want %d", split, c.url, status, c.status)
 			}
@@ -70,24 +56,13 @@ func TestListeners(t *testing.T) {
 				t.Errorf("split %v: %s tells the node's name", split, c.url)
 			}
 		}
-		metrics := func() string { _, body := get(t, private+"/metrics"); return body }()
+		metrics := func() string { _, body := siotest.Get(t, private+"/metrics"); return body }()
 		for _, name := range []string{"doit_ingest_emits_total", "doit_gateway_delivered_total", "doit_gateway_dropped_total", "doit_gateway_sockets", "doit_gateway_users", "go_goroutines"} {
 			if !strings.Contains(metrics, name) {
 				t.Errorf("no metric %s", name)
 			}
 		}
 	}
-}
-
-// freeAddress returns an address that nobody listens on, for a listener that the program does not tell of.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	s, err := daemon.Bind("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Shutdown()
-	return s.Addr()
 }
 
 // A port in use is said by its address, and leaves nothing running (TestMain).
@@ -119,8 +94,8 @@ const startTime = 3 * time.Second
 func TestEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	address := freeAddress(t)
-	out, ended := &output{}, make(chan error, 1)
+	address := siotest.FreeAddress(t)
+	out, ended := &siotest.Output{}, make(chan error, 1)
 	began := time.Now()
 	go func() {
 		ended <- run(ctx, []string{"--listen", address, "--admin-listen", "127.0.0.1:0", "--drain", "500ms"}, out, io.Discard)

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,33 +18,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// output is a Writer that can be read while it is written.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // serve runs the program until the test ends.
-func serve(t *testing.T, args ...string) (stdout *output) {
+func serve(t *testing.T, args ...string) (stdout *siotest.Output) {
 	t.Helper()
 	return serveOn(t, "127.0.0.1:0", args...)
 }
 
-func serveOn(t *testing.T, admin string, args ...string) (stdout *output) {
+func serveOn(t *testing.T, admin string, args ...string) (stdout *siotest.Output) {
 	t.Helper()
-	stdout, stderr := &output{}, &output{}
+	stdout, stderr := &siotest.Output{}, &siotest.Output{}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
@@ -72,7 +53,7 @@ func serveOn(t *testing.T, admin string, args ...string) (stdout *output) {
 	return stdout
 }
 
-func urlIn(t *testing.T, out *output, pattern string) string {
+func urlIn(t *testing.T, out *siotest.Output, pattern string) string {
 	t.Helper()
 	m := regexp.MustCompile(pattern + `(http://[0-9.:]+)`).FindStringSubmatch(out.String())
 	if m == nil {

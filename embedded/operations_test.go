@@ -16,7 +16,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := freeAddress(t)
+	admin := siotest.FreeAddress(t)
 	out := serveOn(t, admin, "--cluster-listen", "127.0.0.1:0", "--cluster-secret", "a secret of enough characters")
 	page := siotest.Dial(t, urlIn(t, out, "listens on "), siotest.Options{})
 	page.Register("42")
@@ -32,7 +32,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	documented := names(string(manual), "`(doit_[a-z_]+)`")
 	var got []string
 	for deadline := 1000; deadline > 0 && !slices.Contains(got, "doit_gateway_closed_total"); deadline-- { // once the page is gone
-		_, metrics := get(t, "http://"+admin+"/metrics")
+		_, metrics := siotest.Get(t, "http://"+admin+"/metrics")
 		got = names(metrics, `(?m)^# HELP (doit_[a-z_]+) `)
 	}
 	if !slices.Equal(got, documented) {

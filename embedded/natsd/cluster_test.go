@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 const secret = "a secret of enough characters"
@@ -113,5 +114,19 @@ func TestClusterPortInUse(t *testing.T) {
 	_, err := Start("b", 1<<20, ClusterConfig{ClusterListen: address, ClusterSecret: secret}, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A box that is as it should be has nothing to warn of.
+func TestClusterWarnsOfNothing(t *testing.T) {
+	var said siotest.Output
+	s, err := Start("a", 1<<20, ClusterConfig{ClusterListen: "127.0.0.1:0", ClusterSecret: secret}, slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect(t, s)
+	s.Shutdown()
+	if text := said.String(); text != "" {
+		t.Error(text)
 	}
 }

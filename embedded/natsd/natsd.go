@@ -24,7 +24,7 @@ const (
 // is in a cluster, those of other boxes that know the secret.
 type Server struct {
 	server *server.Server
-	user   nats.Option
+	token  nats.Option
 }
 
 // Start starts a server that takes messages of up to maxPayload bytes. In a
@@ -36,16 +36,16 @@ func Start(name string, maxPayload int, cluster ClusterConfig, log *slog.Logger)
 		NoSigs:     true,
 		MaxPayload: int32(maxPayload), //nolint:gosec // at most 8 MiB and a bit
 	}
-	user := nats.UserInfo("", "")
+	token := nats.Token("")
 	if cluster.ClusterListen != "" {
 		if err := cluster.join(o); err != nil {
 			return nil, err
 		}
 		// With DontListen no port for routes is opened either (nats-server
-		// 2.15): there is one for clients, whose password nobody knows.
+		// 2.15): there is one for clients, whose token nobody knows.
 		o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
-		o.Username, o.Password = "doit-socket", rand.Text()
-		user = nats.UserInfo(o.Username, o.Password)
+		o.Authorization = rand.Text() // of a password nats-server would warn at each start
+		token = nats.Token(o.Authorization)
 	}
 	s, err := server.NewServer(o)
 	if err != nil {
@@ -57,12 +57,12 @@ func Start(name string, maxPayload int, cluster ClusterConfig, log *slog.Logger)
 		s.Shutdown()
 		return nil, errors.New("nats-server did not start")
 	}
-	return &Server{server: s, user: user}, nil
+	return &Server{server: s, token: token}, nil
 }
 
 // Options make a NATS connection go to this server, without a socket.
 func (s *Server) Options() []nats.Option {
-	return []nats.Option{nats.InProcessServer(s.server), s.user}
+	return []nats.Option{nats.InProcessServer(s.server), s.token}
 }
 
 // Shutdown ends the server and waits for it.

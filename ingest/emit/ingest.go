@@ -84,6 +84,7 @@ var (
 	errBody        = errors.New("the body did not arrive whole")
 	errReceivers   = fmt.Errorf("an emit names at most %d receivers", wire.MaxReceivers)
 	errUnconfirmed = errors.New("the bus did not confirm the emit in time")
+	errUnsettled   = errors.New("a server of the bus was lost a moment ago, and gateways may not be back")
 )
 
 // status is the one table from error to HTTP status. No receiver, and no event
@@ -149,9 +150,10 @@ func (in *Ingest) stat() (total int, err error) {
 	for wait := in.receipts.bound; ; wait = statStall {
 		m, err := sub.NextMsg(wait)
 		switch {
-		case errors.Is(err, nats.ErrNoResponders):
-			return total, nil
-		case errors.Is(err, nats.ErrTimeout) && wait == statStall:
+		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout) && wait == statStall:
+			if !in.receipts.bus.settled() {
+				return 0, errUnsettled
+			}
 			return total, nil
 		case err != nil:
 			return 0, err

@@ -37,12 +37,13 @@ type receipts struct {
 	bound   time.Duration // [bound], but in tests
 	recount time.Duration // [recount], but in tests
 	sub     *nats.Subscription
+	bus     *settler
 	metrics *metrics
 
 	publish chan publication // to the one publisher
 	closing context.Context  // done when stop is called
 	stop    context.CancelFunc
-	running sync.WaitGroup // the publisher
+	running sync.WaitGroup // the publisher, and who watches the bus
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -61,6 +62,7 @@ type request struct {
 	receivers []knowledge
 	silent    int  // receivers of whom nothing was heard
 	open      int  // receivers who are not known to be nobody's
+	unsettled bool // of some it was said that nobody is there when gateways may have been missing
 	late      bool // answered without an outcome
 }
 
@@ -84,7 +86,7 @@ const countSuffix = ".count"
 
 func newReceipts(nc *nats.Conn, m *metrics) (*receipts, error) {
 	r := &receipts{
-		nc: nc, prefix: nc.NewInbox() + ".", bound: bound, recount: recount, metrics: m,
+		nc: nc, prefix: nc.NewInbox() + ".", bound: bound, recount: recount, bus: newSettler(nc), metrics: m,
 		publish: make(chan publication), waiting: make(map[uint64]*request),
 	}
 	r.closing, r.stop = context.WithCancel(context.Background())
@@ -94,6 +96,7 @@ func newReceipts(nc *nats.Conn, m *metrics) (*receipts, error) {
 		return nil, err
 	}
 	r.running.Go(r.runPublish)
+	r.running.Go(func() { r.bus.run(r.closing.Done()) })
 	return r, nil
 }
 
@@ -126,7 +129,8 @@ func (r *receipts) runPublish() {
 // request publishes the payload to every subject. It returns true at the first
 // receipt above zero, false when there is nobody for any receiver, and else,
 // after the bound, false if every receiver was answered for, and
-// errUnconfirmed if not.
+// errUnconfirmed if not. Where it would be false it is errUnsettled while
+// gateways may be missing from the bus.
 func (r *receipts) request(subjects []string, payload []byte) (reached bool, err error) {
 	if len(subjects) == 0 {
 		return false, nil
@@ -180,10 +184,15 @@ func (r *receipts) request(subjects []string, payload []byte) (reached bool, err
 func (r *receipts) outcome(req *request) (reached bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !req.reached && req.silent > 0 {
+	switch {
+	case req.reached:
+		return true, nil
+	case req.silent > 0:
 		return false, errUnconfirmed
+	case req.unsettled:
+		return false, errUnsettled
 	}
-	return req.reached, nil
+	return false, nil
 }
 
 // zeros lists the receivers that are answered for with zeros only.
@@ -235,6 +244,7 @@ func (r *receipts) receive(m *nats.Msg) {
 	noResponders := len(m.Data) == 0 && m.Header.Get("Status") == "503"
 	receipt, errReceipt := wire.ParseReceipt(m.Data)
 	malformed := err != nil || errIndex != nil || errReceipt != nil && !noResponders
+	unsettled := receipt.Sockets == 0 && !r.bus.settled()
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -251,6 +261,7 @@ func (r *receipts) receive(m *nats.Msg) {
 	case counted && !noResponders:
 		// Somebody holds the user now. Whether the event reached him, a receipt says, not this.
 	default:
+		req.unsettled = req.unsettled || unsettled
 		req.learn(int(i), noResponders, receipt.Sockets)
 	}
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 
@@ -32,6 +33,8 @@ func (c BusConfig) Validate() error {
 	switch {
 	case strings.Trim(c.NatsURL, ", ") == "":
 		return errors.New("--nats-url is empty") // nats.go would take it for 127.0.0.1:4222
+	case !urls(c.NatsURL):
+		return errors.New("--nats-url is no list of addresses like nats://HOST:4222; a password in it with other than letters and digits goes into --nats-password")
 	case ways > 1:
 		return errors.New("--nats-creds, --nats-nkey and --nats-user each say who this program is: one of them is enough")
 	case (c.NatsUser == "") != (c.NatsPassword == ""):
@@ -51,6 +54,19 @@ func (c BusConfig) Validate() error {
 		}
 	}
 	return nil
+}
+
+// urls reports whether nats.go can read the list; its own error has the passwords in it.
+func urls(list string) bool {
+	for address := range strings.SplitSeq(list, ",") {
+		if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
+			address = "nats://" + address
+		}
+		if _, err := url.Parse(address); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // options are those of the connection.

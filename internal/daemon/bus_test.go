@@ -81,13 +81,14 @@ func TestBusConfig(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	for want, c := range map[string]BusConfig{
 		"--nats-url is empty":         {NatsURL: " , "},
+		"no list of addresses":        {NatsURL: "127.0.0.1, nats://name:so/secret@127.0.0.1:4222"},
 		"one of them is enough":       {NatsURL: url, NatsNkey: "a", NatsUser: "b", NatsPassword: "c"},
 		"--nats-password go together": {NatsURL: url, NatsUser: "b"},
 		"--nats-key go together":      {NatsURL: url, NatsCert: "b"},
 		"--nats-creds: open":          {NatsURL: url, NatsCreds: missing},
 		"--nats-ca: open":             {NatsURL: url, NatsCA: missing},
 	} {
-		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v, want %q", c, err, want)
 		}
 	}

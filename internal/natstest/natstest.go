@@ -100,7 +100,7 @@ func Cluster(t testing.TB, n int) []*server.Server {
 	for i := range servers {
 		servers[i] = Start(t, func(o *server.Options) {
 			o.ServerName = "node-" + strconv.Itoa(i)
-			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT}
+			o.Cluster = server.ClusterOpts{Name: "doit-socket", Host: "127.0.0.1", Port: server.RANDOM_PORT}
 			o.Routes = routes
 		})
 		if i == 0 {

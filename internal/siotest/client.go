@@ -243,12 +243,7 @@ func Post(t testing.TB, base string, ids []string, event, data string) (int, str
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
+	return read(t, resp)
 }
 
 // MustPost emits to one id and fails the test unless the answer is OK.

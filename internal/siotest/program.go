@@ -34,7 +34,8 @@ var (
 )
 
 // Start starts a program of ours on free ports of 127.0.0.1 and waits until it
-// listens. It is stopped with the test, which fails if it does not end well.
+// listens. It is stopped with the test, which fails if it does not end well,
+// or the race detector has spoken.
 func Start(t testing.TB, path string, args ...string) *Program {
 	t.Helper()
 	args = append([]string{"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args...)
@@ -65,6 +66,8 @@ func Start(t testing.TB, path string, args ...string) *Program {
 	t.Cleanup(func() {
 		if err := p.Stop(); err != nil {
 			t.Errorf("%v\n%s", err, p.Log())
+		} else if strings.Contains(p.Log(), "DATA RACE") {
+			t.Errorf("%s: %s", path, p.Log())
 		}
 	})
 	for _, wanted := range []struct {

@@ -1,17 +1,17 @@
 package deploy
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -62,7 +62,7 @@ var balancers = map[string]balancer{
 		gateways: [2]string{"10.0.0.11:1337", "10.0.0.12:1337"}, ingests: [2]string{"10.0.0.21:1335", "10.0.0.22:1335"},
 		command: func(t *testing.T, config string) *exec.Cmd {
 			main := filepath.Join(t.TempDir(), "Caddyfile") // no TLS: Caddy would make the machine trust its certificates
-			if err := os.WriteFile(main, []byte("{\nadmin off\nauto_https off\n}\nimport "+config+"\n"), 0o600); err != nil {
+			if err := os.WriteFile(main, []byte("{\nadmin off\nauto_https off\ndefault_bind 127.0.0.1\n}\nimport "+config+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			t.Setenv("XDG_DATA_HOME", t.TempDir())
@@ -89,7 +89,7 @@ func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) 
 		}
 		config = strings.Replace(config, old, fmt.Sprintf(in, address), 1)
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
+	address := siotest.FreeAddress(t)
 	replace(b.listenIn, b.listen, b.scheme+address)
 	for i := range gateways {
 		replace(b.serverIn, b.gateways[i], strings.TrimPrefix(gateways[i], "http://"))
@@ -100,7 +100,7 @@ func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) 
 		t.Fatal(err)
 	}
 	cmd := b.command(t, path)
-	var out output
+	var out siotest.Output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -117,24 +117,6 @@ func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) 
 	return url
 }
 
-// output is a Writer that can be read while it is written.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // status is 0 where nobody answers.
 func status(url string) int {
 	resp, err := http.Get(url)
@@ -145,16 +127,11 @@ func status(url string) int {
 	return resp.StatusCode
 }
 
-func nobody(t *testing.T) string { return fmt.Sprintf("http://127.0.0.1:%d", freePorts(t, 1)[0]) }
+func nobody(t *testing.T) string { return "http://" + siotest.FreeAddress(t) }
 
 func each(t *testing.T, test func(t *testing.T, b balancer)) {
 	for name, b := range balancers {
-		t.Run(name, func(t *testing.T) {
-			if _, err := exec.LookPath(name); err != nil && name == "caddy" {
-				t.Skip("no caddy here")
-			}
-			test(t, b)
-		})
+		t.Run(name, func(t *testing.T) { test(t, b) })
 	}
 }
 
@@ -174,7 +151,7 @@ func TestBalancerPassesAll(t *testing.T) {
 		for i := range 100 {
 			siotest.MustPost(t, url, "42", "hello", fmt.Sprint(i))
 		}
-		if got := get(t, url+"/emit?id=42&message=by-get"); got != "OK" {
+		if got := siotest.MustGet(t, url+"/emit?id=42&message=by-get"); got != "OK" {
 			t.Errorf("GET: %s", got)
 		}
 		for _, page := range pages {
@@ -187,10 +164,10 @@ func TestBalancerPassesAll(t *testing.T) {
 				t.Errorf("heard %v", got)
 			}
 		}
-		if got := get(t, url+"/stat/all"); got != "5" {
+		if got := siotest.MustGet(t, url+"/stat/all"); got != "5" {
 			t.Errorf("/stat/all is %s, want 5", got)
 		}
-		if got := get(t, url+"/"); !strings.Contains(got, "<title>doit-socket") {
+		if got := siotest.MustGet(t, url+"/"); !strings.Contains(got, "<title>doit-socket") {
 			t.Errorf("the page is %.100q", got)
 		}
 		// As large as an ingest takes.
@@ -251,7 +228,7 @@ func TestBalancerKnowsWhoLeaves(t *testing.T) {
 		for _, g := range gateways {
 			natstest.Await(t, "both gateways to be found", func() bool {
 				siotest.Dial(t, url, siotest.Options{}).Register("early")
-				return !strings.Contains(get(t, g.Admin+"/metrics"), "\ndoit_gateway_sockets 0\n")
+				return !strings.Contains(siotest.MustGet(t, g.Admin+"/metrics"), "\ndoit_gateway_sockets 0\n")
 			})
 		}
 		gateways[0].Signal(syscall.SIGTERM)
@@ -282,6 +259,63 @@ func TestBalancerKnowsWhoLeaves(t *testing.T) {
 		for i := range 50 {
 			siotest.MustPost(t, url, "42", "hello", fmt.Sprint(i))
 			page.Next()
+		}
+	})
+}
+
+// An ingest that dies with an emit may have sent it: no other gets it, nor does
+// the same again. PHP hears of an error, or nothing (HAProxy, where the
+// connection to the ingest had served before).
+func TestBalancerEmitsOnce(t *testing.T) {
+	each(t, func(t *testing.T, b balancer) {
+		bus := natstest.Start(t)
+		gateway := start(t, "gateway", "--nats-url", bus.ClientURL(), "--trusted-proxies", "127.0.0.1")
+		var came atomic.Int64
+		ingests := [2]string{}
+		for i := range ingests {
+			dying := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.FormValue("message") != "last" {
+					return // a connection that has served is what a balancer takes again
+				}
+				came.Add(1)
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = conn.Close()
+			}))
+			t.Cleanup(dying.Close)
+			ingests[i] = dying.URL
+		}
+		url := b.start(t, [2]string{gateway.URL, nobody(t)}, ingests)
+		for range 4 {
+			siotest.MustGet(t, url+"/emit?id=42&message=first")
+		}
+		last := func(method string) {
+			t.Helper()
+			r, err := http.NewRequestWithContext(t.Context(), method, url+"/emit?id=42&message=last", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Go's client would ask again by itself on a connection that has served.
+			resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+			if err != nil {
+				return
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode < 500 {
+				t.Errorf("%s: %d", method, resp.StatusCode)
+			}
+		}
+		last(http.MethodGet)
+		if n := came.Swap(0); n != 1 {
+			t.Errorf("a GET was sent %d times", n)
+		}
+		natstest.Await(t, "the ingests to be tried again", func() bool { return status(url+"/emit?id=42&message=first") == 200 })
+		last(http.MethodPost)
+		if n := came.Load(); n != 1 {
+			t.Errorf("a POST was sent %d times", n)
 		}
 	})
 }

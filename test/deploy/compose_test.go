@@ -61,10 +61,10 @@ func TestCompose(t *testing.T) {
 	if len(published) != 1 || published[0] != "127.0.0.1:8080->8080/tcp" {
 		t.Errorf("published: %v", published)
 	}
-	if page := get(t, url+"/"); !strings.Contains(page, `data-open="true"`) {
+	if page := siotest.MustGet(t, url+"/"); !strings.Contains(page, `data-open="true"`) {
 		t.Error("the demo page does not let a visitor try it")
 	}
-	if script := get(t, url+"/socket.io/socket.io.js"); !strings.Contains(script, "Socket.IO v4") {
+	if script := siotest.MustGet(t, url+"/socket.io/socket.io.js"); !strings.Contains(script, "Socket.IO v4") {
 		t.Errorf("the script is %.100q", script)
 	}
 
@@ -164,7 +164,7 @@ func startEngine(t *testing.T) {
 	}
 	host := "unix://" + dir + "/docker.sock"
 	t.Setenv("DOCKER_HOST", host)
-	var out output
+	var out siotest.Output
 	daemon := exec.Command("dockerd", "--host", host, "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid")
 	daemon.Stdout, daemon.Stderr = &out, &out
 	if err := daemon.Start(); err != nil {

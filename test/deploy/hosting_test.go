@@ -22,8 +22,8 @@ func TestPortAndOpenAreEnough(t *testing.T) {
 		}
 		return err == nil
 	})
-	port := freePorts(t, 1)[0]
-	var out output
+	port := siotest.FreePort(t)
+	var out siotest.Output
 	cmd := exec.Command(filepath.Join(binaries, "embedded"))
 	cmd.Env = []string{fmt.Sprintf("PORT=%d", port), "DOIT_OPEN=1"}
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -59,7 +59,7 @@ func TestHealthcheckOfTheProgram(t *testing.T) {
 	if err := ask(gateway.Admin[len("http://"):]); err != nil {
 		t.Error(err)
 	}
-	if err := ask(fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])); err == nil {
+	if err := ask(siotest.FreeAddress(t)); err == nil {
 		t.Error("nobody is well")
 	}
 }

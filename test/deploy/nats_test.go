@@ -36,7 +36,7 @@ const (
 // what goes into --nats-url of a user.
 func deployed(t *testing.T, file string) (urlOf func(user, password string) string) {
 	t.Helper()
-	ports := freePorts(t, 3)
+	ports := []int{siotest.FreePort(t), siotest.FreePort(t), siotest.FreePort(t)}
 	routes := make([]string, len(ports))
 	for i, port := range ports {
 		routes[i] = fmt.Sprintf(`"nats-route://route:%s@127.0.0.1:%d"`, routePassword, port)
@@ -131,12 +131,12 @@ func permitted(t *testing.T, urlOf func(user, password string) string) {
 			t.Errorf("nobody: %d %s", status, body)
 		}
 		// Two sockets, and two ids on either node.
-		if got := get(t, ingest.URL+"/stat/all"); got != "6" {
+		if got := siotest.MustGet(t, ingest.URL+"/stat/all"); got != "6" {
 			t.Errorf("/stat/all is %s, want 6", got)
 		}
 	}
 	for _, p := range append(gateways, ingests...) {
-		for line := range strings.Lines(get(t, p.Admin+"/metrics")) {
+		for line := range strings.Lines(siotest.MustGet(t, p.Admin+"/metrics")) {
 			if strings.HasPrefix(line, "doit_nats_errors_total") && !strings.HasSuffix(line, " 0\n") {
 				t.Errorf("%s\n%s", line, p.Log())
 			}

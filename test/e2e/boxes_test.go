@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,7 +13,7 @@ import (
 // either may die and come back.
 func TestTwoBoxes(t *testing.T) {
 	t.Setenv("DOIT_CLUSTER_SECRET", "a secret of enough characters")
-	addresses := []string{freeAddress(t), freeAddress(t)}
+	addresses := []string{siotest.FreeAddress(t), siotest.FreeAddress(t)}
 	boot := func(i int) *siotest.Program {
 		return start(t, "embedded", "--node", "box-"+string(rune('a'+i)), "--cluster-listen", addresses[i], "--cluster-routes", addresses[1-i])
 	}
@@ -22,7 +21,7 @@ func TestTwoBoxes(t *testing.T) {
 		t.Helper()
 		for _, b := range boxes {
 			natstest.Await(t, "both boxes to be one", func() bool {
-				ready := get(t, b.Admin+"/readyz")
+				ready := siotest.MustGet(t, b.Admin+"/readyz")
 				return strings.Contains(ready, "box-a") && strings.Contains(ready, "box-b")
 			})
 		}
@@ -60,15 +59,4 @@ func TestTwoBoxes(t *testing.T) {
 	again := siotest.Dial(t, a.URL, siotest.Options{})
 	again.Register("on a")
 	check(map[string]*siotest.Client{"on a": again, "on b": onB}, a, b)
-}
-
-// freeAddress returns an address that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"io"
-	"net/http"
 	"testing"
 
 	"github.com/ramainen/doit-socket/internal/natstest"
@@ -36,24 +34,10 @@ func TestThreePrograms(t *testing.T) {
 		t.Errorf("nobody: %d %s", status, body)
 	}
 	// Two sockets, and three ids: 42 on both nodes, 43 on one.
-	if got := get(t, ingest.URL+"/stat/all"); got != "5" {
+	if got := siotest.MustGet(t, ingest.URL+"/stat/all"); got != "5" {
 		t.Errorf("/stat/all is %s, want 5", got)
 	}
-	if got := get(t, first.URL+"/"); len(got) < 100 {
+	if got := siotest.MustGet(t, first.URL+"/"); len(got) < 100 {
 		t.Errorf("the gateway's page is %q", got)
 	}
-}
-
-func get(t *testing.T, url string) string {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %d %v", url, resp.StatusCode, err)
-	}
-	return string(body)
 }

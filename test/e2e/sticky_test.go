@@ -23,7 +23,7 @@ import (
 // its next request to the other.
 func TestBoxesWithoutStickiness(t *testing.T) {
 	t.Setenv("DOIT_CLUSTER_SECRET", "a secret of enough characters")
-	addresses := []string{freeAddress(t), freeAddress(t)}
+	addresses := []string{siotest.FreeAddress(t), siotest.FreeAddress(t)}
 	var boxes []*siotest.Program
 	var targets []*url.URL
 	for i := range 2 {
@@ -36,7 +36,7 @@ func TestBoxesWithoutStickiness(t *testing.T) {
 	}
 	for _, box := range boxes {
 		natstest.Await(t, "both boxes to be one", func() bool {
-			ready := get(t, box.Admin+"/readyz")
+			ready := siotest.MustGet(t, box.Admin+"/readyz")
 			return strings.Contains(ready, "box-0") && strings.Contains(ready, "box-1")
 		})
 	}
@@ -61,13 +61,13 @@ func TestBoxesWithoutStickiness(t *testing.T) {
 		}
 		page.Close()
 	}
-	if !strings.Contains(get(t, boxes[0].Admin+"/metrics"), `doit_gateway_passed_total{kind="poll",result="passed"}`) ||
-		strings.Contains(get(t, boxes[0].Admin+"/metrics"), `doit_gateway_passed_total{kind="poll",result="passed"} 0`) {
+	if !strings.Contains(siotest.MustGet(t, boxes[0].Admin+"/metrics"), `doit_gateway_passed_total{kind="poll",result="passed"}`) ||
+		strings.Contains(siotest.MustGet(t, boxes[0].Admin+"/metrics"), `doit_gateway_passed_total{kind="poll",result="passed"} 0`) {
 		t.Error("nothing was passed on")
 	}
 
 	var open struct{ SID string }
-	hello := get(t, boxes[0].URL+"/socket.io/?EIO=4&transport=polling")
+	hello := siotest.MustGet(t, boxes[0].URL+"/socket.io/?EIO=4&transport=polling")
 	if err := json.Unmarshal([]byte(hello[1:]), &open); err != nil {
 		t.Fatalf("%q: %v", hello, err)
 	}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 // NATS is killed for 30 s under ingest and gateway as programs of their own:
@@ -28,8 +30,8 @@ func TestBusAway(t *testing.T) {
 		answers = 1500 * time.Millisecond // of emits meanwhile: a second, and some for the machine
 		late    = 20                      // pages that register meanwhile
 	)
-	port := freePort(t)
-	bus := startNATS(t, port)
+	port := strconv.Itoa(siotest.FreePort(t))
+	bus := startNATS(t, port, nil)
 	url := "nats://127.0.0.1:" + port
 	gateway := start(t, "gateway", "--nats-url", url)
 	ingest := start(t, "ingest", "--nats-url", url)
@@ -80,7 +82,7 @@ func TestBusAway(t *testing.T) {
 	}
 	held := read(t, gateway)["doit_gateway_sockets"]
 
-	startNATS(t, port)
+	startNATS(t, port, nil)
 	back := time.Now()
 	all := b.reach(e, ids, "after", 2*within)
 	reached := time.Since(back)
@@ -114,20 +116,11 @@ func TestBusAway(t *testing.T) {
 	}
 }
 
-func freePort(t *testing.T) string {
+// startNATS starts nats-server on a port of 127.0.0.1, with flags and variables besides, and returns when it takes connections.
+func startNATS(t *testing.T, port string, flags []string, env ...string) *exec.Cmd {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-}
-
-// startNATS starts nats-server and returns when it takes connections.
-func startNATS(t *testing.T, port string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.Command(filepath.Join(binaries, "nats-server"), "-a", "127.0.0.1", "-p", port)
+	cmd := exec.Command(filepath.Join(binaries, "nats-server"), append(flags, "-a", "127.0.0.1", "-p", port)...)
+	cmd.Env = append(os.Environ(), env...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -40,16 +39,11 @@ func TestMain(m *testing.M) {
 			return m.Run()
 		}
 		var err error
-		if binaries, err = os.MkdirTemp("", "doit-socket-soak-"); err != nil {
-			panic(err)
-		}
-		defer func() { _ = os.RemoveAll(binaries) }()
-		build := exec.Command("go", "build", "-o", binaries+"/",
-			"../../embedded", "../../gateway", "../../ingest", "github.com/nats-io/nats-server/v2")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+		if binaries, err = siotest.Build("github.com/nats-io/nats-server/v2"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+		defer func() { _ = os.RemoveAll(binaries) }()
 		return m.Run()
 	}())
 }

@@ -1,0 +1,113 @@
+package siotest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+)
+
+// Build builds our programs, with flags of go build and what else it shall
+// build, into a directory that it makes. The caller removes it.
+func Build(args ...string) (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "doit-socket-test-"); err != nil {
+		return "", err
+	}
+	args = append([]string{"build", "-o", dir + "/"}, args...)
+	const module = "github.com/ramainen/doit-socket/"
+	build := exec.Command("go", append(args, module+"embedded", module+"gateway", module+"ingest")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		_ = os.RemoveAll(dir)
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return dir, nil
+}
+
+var (
+	portsMu sync.Mutex
+	ports   = make(map[int]bool) // those that were given away
+)
+
+// FreePort returns a port that nobody has, on any address, each time another.
+// It is below those that the system takes for connections: a program that is
+// to listen on it would now and then find one there.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	portsMu.Lock()
+	defer portsMu.Unlock()
+	for range 1000 {
+		port := 10_000 + rand.IntN(20_000)
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		if !ports[port] {
+			ports[port] = true
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
+// FreeAddress returns such a port of 127.0.0.1.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", FreePort(t))
+}
+
+// Get returns status and body.
+func Get(t testing.TB, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, resp)
+}
+
+// read returns status and body, and closes it.
+func read(t testing.TB, resp *http.Response) (int, string) {
+	t.Helper()
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// MustGet returns the body, and fails the test unless the status is 200.
+func MustGet(t testing.TB, url string) string {
+	t.Helper()
+	status, body := Get(t, url)
+	if status != http.StatusOK {
+		t.Fatalf("%s: %d %s", url, status, body)
+	}
+	return body
+}
+
+// Output is a Writer that can be read while it is written.
+type Output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
