@@ -25,6 +25,7 @@ type wsConn struct {
 	conn       net.Conn
 	raw        syscall.RawConn // nil where the connection has no descriptor: with TLS, or to a browser at another node
 	window     windowed        // nil but for the latter
+	descriptor int
 	maxPayload int64
 	poller     *poller
 	parking    parking // guarded by poller.mu
@@ -37,6 +38,7 @@ type wsConn struct {
 
 	writer sync.Mutex // held while the kernel copies, no longer; taken before Session.mu
 	// Guarded by writer.
+	aborted bool      // and the descriptor may be another's
 	rest    []byte    // what the kernel has not taken of the frames begun
 	carried bool      // a carrier waits until it takes more
 	since   time.Time // when it last took something, with rest left
@@ -83,6 +85,7 @@ func (srv *Server) upgradeConn(w http.ResponseWriter, r *http.Request) (*wsConn,
 	if sc, ok := conn.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
+			_ = raw.Control(func(fd uintptr) { c.descriptor = int(fd) }) //nolint:gosec // a descriptor
 		}
 	}
 	return c, early, nil
@@ -241,17 +244,14 @@ func (c *wsConn) tryWrite() error {
 		c.took(n)
 		return err
 	}
-	call := writeCalls.Get().(*writeCall)
-	call.rest = c.rest
-	// Control, not Write: that would wait for the carrier.
-	rawErr := c.raw.Control(call.try)
-	n, err := call.n, call.err
-	call.rest = nil
-	writeCalls.Put(call)
+	if c.aborted {
+		return net.ErrClosed
+	}
+	// Not through raw: its Write would wait for the carrier, and its Control
+	// costs as much as all else here that is not the kernel's.
+	n, err := syscall.Write(c.descriptor, c.rest)
 	switch {
-	case rawErr != nil:
-		return rawErr
-	case errors.Is(err, syscall.EAGAIN):
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 		return nil
 	case err != nil:
 		return err
@@ -259,28 +259,6 @@ func (c *wsConn) tryWrite() error {
 	c.took(n)
 	return nil
 }
-
-// A writeCall is one system call. They are used again: a closure for each would
-// be half of what a delivery allocates.
-type writeCall struct {
-	rest []byte
-	n    int
-	err  error
-	try  func(fd uintptr)
-}
-
-var writeCalls = sync.Pool{New: func() any {
-	call := &writeCall{}
-	call.try = func(fd uintptr) {
-		for {
-			call.n, call.err = syscall.Write(int(fd), call.rest)
-			if !errors.Is(call.err, syscall.EINTR) {
-				return
-			}
-		}
-	}
-	return call
-}}
 
 // tries reports whether a write can be tried without waiting.
 func (c *wsConn) tries() bool { return c.raw != nil || c.window != nil }
@@ -384,6 +362,9 @@ func (c *wsConn) close(reason Reason) {
 // abort ends the connection, and with it the reader, without a word. It waits for
 // whoever uses the descriptor: nobody may hold writer or be in a callback of raw.
 func (c *wsConn) abort() {
+	c.writer.Lock()
+	c.aborted = true
+	c.writer.Unlock()
 	wake := c.poller.abort(c)
 	_ = c.conn.Close()
 	wake()
