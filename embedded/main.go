@@ -9,8 +9,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/embedded/natsd"
 	"github.com/ramainen/doit-socket/gateway/hub"
@@ -68,32 +66,36 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		p.Health.Fact("cluster", func() string { return strings.Join(append([]string{cfg.Node}, bus.Peers()...), ", ") })
 		p.Metrics.MustRegister(bus.PeersGauge())
 	}
-	// One connection for both, which does not hear itself: what the ingest
-	// publishes is for the other boxes.
-	nc, err := p.Connect("", "embedded", fail, append(bus.Options(), nats.NoEcho())...)
+	gatewayBus, err := p.Connect("", "gateway", fail, bus.Options()...)
 	if err != nil {
 		return err
 	}
-	defer daemon.Drain(nc)
-	p.Health.Check("nats", daemon.Connected(nc))
+	defer daemon.Drain(gatewayBus)
+	ingestBus, err := p.Connect("", "ingest", fail, bus.Options()...)
+	if err != nil {
+		return err
+	}
+	defer daemon.Drain(ingestBus)
+	p.Health.Check("nats", daemon.Connected(gatewayBus))
 
-	ingest, err := emit.New(cfg.Ingest, nc, p.Log, p.Metrics)
+	ingest, err := emit.New(cfg.Ingest, ingestBus, p.Log, p.Metrics)
 	if err != nil {
 		return err
 	}
 	defer ingest.Close()
+
 	public, err := daemon.Bind(cfg.Listen)
 	if err != nil {
 		return err
 	}
 	defer public.Shutdown()
-	gateway, err := sio.New(cfg.Gateway, cfg.Node, nc, p.Log, p.Metrics)
+	gateway, err := sio.New(cfg.Gateway, cfg.Node, gatewayBus, p.Log, p.Metrics)
 	if err != nil {
 		return err
 	}
 	defer gateway.Close()
-	ingest.Local = box{gateway.Hub(), bus}
 	defer public.StopAccepting()
+	ingest.Local = box{gateway.Hub(), bus}
 
 	router := p.NewRouter()
 	gateway.Mount(router, browser.Script())

@@ -65,8 +65,7 @@ func (h *Hub) deliver(m *nats.Msg, deliveries []delivery) ([]delivery, int) {
 
 // Emit serves the sockets that a user has on this node, in the caller's
 // goroutine, and returns how many took the event, as a receipt would. Other
-// nodes hear nothing of it: that is the caller's to do. The payload must pass
-// [wire.Check]; it is not kept.
+// nodes hear nothing of it. The payload must pass [wire.Check].
 func (h *Hub) Emit(subject string, payload []byte) (sockets int) {
 	var few [4]delivery
 	return h.written(h.offer(subject, payload, "", few[:0]))

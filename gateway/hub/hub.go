@@ -272,13 +272,9 @@ func (h *Hub) Users() int {
 	return len(h.users)
 }
 
-// Stat is what this node adds to /stat/all.
-func (h *Hub) Stat() wire.Stat {
-	return wire.Stat{Sockets: h.Sockets(), Users: h.Users(), Node: h.Node}
-}
-
 func (h *Hub) answerStat(m *nats.Msg) {
-	if err := m.Respond(h.Stat().Append(nil)); err != nil {
+	stat := wire.Stat{Sockets: h.Sockets(), Users: h.Users(), Node: h.Node}
+	if err := m.Respond(stat.Append(nil)); err != nil {
 		h.Log.Warn("stat not answered", "error", err)
 	}
 }

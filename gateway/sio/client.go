@@ -81,9 +81,14 @@ func (c *client) onConnect(p packet) {
 // (in EIO 3 it reads a URL), and all sockets of a user share a frame.
 func (c *client) join(namespace string) {
 	decision := c.gateway.library.decide(c.session, namespace)
-	if decision.joined != nil {
+	if joined := decision.joined; joined != nil {
+		name := joined.Nsp().Name()
+		if slices.ContainsFunc(c.spaces, func(s *space) bool { return s.name == name }) {
+			c.session.Close(eio.ReasonProtocol) // it is in there, by another spelling
+			return
+		}
 		c.stopExpiry()
-		c.spaces = append(c.spaces, newSpace(c, decision.joined.Nsp().Name(), string(decision.joined.Id())))
+		c.spaces = append(c.spaces, newSpace(c, name, string(joined.Id())))
 	}
 	if len(decision.answer) > 0 {
 		c.session.Send(eio.Message(decision.answer))

@@ -52,7 +52,10 @@ func (l *library) decide(session *eio.Session, namespace string) decision {
 	case namespace == "/":
 		return s.ask(connect) // whoever connects joins it
 	default:
-		s.ask(connect)
+		// The same, and then it leaves: ours may have left before.
+		if joined := s.ask(connect).joined; joined != nil {
+			joined.Disconnect(false)
+		}
 	}
 	return s.ask(func() { s.onData(&parser.Packet{Type: parser.CONNECT, Nsp: namespace}) })
 }

@@ -204,8 +204,8 @@ func (in *Ingest) emit(ids []string, event string, data []byte) (reached bool, e
 	if err != nil {
 		return false, err
 	}
-	if in.Local != nil {
-		return in.emitHere(subjects, payload)
+	if in.Local != nil && in.Local.Alone() {
+		return emitTo(in.Local, subjects, payload), nil
 	}
 	return in.receipts.request(subjects, payload)
 }

@@ -3,6 +3,8 @@
 //
 //	PHP ──▶ handler.go ──▶ form.go (POST), query.go (GET) ──▶ receipts.go ──▶ NATS user.<id>
 //	                                                                 ◀── receipts of the gateways
+//
+// Where no other node could have sockets, local.go is all the way there is.
 package emit
 
 import (
@@ -39,9 +41,8 @@ func (c Config) Validate() error {
 // An Ingest publishes emits. It is safe for concurrent use.
 type Ingest struct {
 	Config
-	// Local is the gateway of this process, if there is one; set it before
-	// Mount. The NATS connection is then the gateway's too and does not hear
-	// itself (nats.NoEcho).
+	// Local is the gateway of the same process, if there is one. It is set
+	// before Mount and not changed.
 	Local Local
 
 	nc       *nats.Conn
@@ -134,10 +135,6 @@ func (in *Ingest) handleStat(c *gin.Context) {
 }
 
 func (in *Ingest) stat() (total int, err error) {
-	if in.Local != nil {
-		stat := in.Local.Stat()
-		total = stat.Sockets + stat.Users
-	}
 	inbox := in.nc.NewInbox()
 	sub, err := in.nc.SubscribeSync(inbox)
 	if err != nil {
