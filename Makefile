@@ -46,6 +46,7 @@ test-go:
 	test/needs.sh $(NEEDS_GO)
 	clients/browser/fetch.sh
 	go test -race ./...
+	go test -race ./gateway/eio -without-poller
 
 test-browser:
 	test/needs.sh $(NEEDS_BROWSER)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/embedded/natsd"
+	"github.com/ramainen/doit-socket/gateway/hub"
 	"github.com/ramainen/doit-socket/gateway/sio"
 	"github.com/ramainen/doit-socket/ingest/emit"
 	"github.com/ramainen/doit-socket/internal/daemon"
@@ -94,6 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer gateway.Close()
 	defer public.StopAccepting()
+	ingest.Local = box{gateway.Hub(), bus}
 
 	router := p.NewRouter()
 	gateway.Mount(router, browser.Script())
@@ -125,6 +127,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	gateway.Drain(context.Background())
 	return nil
+}
+
+// A box is this process as the ingest sees it.
+type box struct {
+	*hub.Hub
+	*natsd.Server
 }
 
 // greet prints what to paste.

@@ -96,6 +96,10 @@ func (s *Server) Peers() []string {
 	return slices.Compact(names) // several connections lead to each
 }
 
+// Alone reports whether this box is joined with no other: what is published
+// then reaches this process only.
+func (s *Server) Alone() bool { return s.server.NumRoutes() == 0 }
+
 // PeersGauge is their number.
 func (s *Server) PeersGauge() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{

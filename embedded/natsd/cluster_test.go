@@ -60,6 +60,11 @@ func TestCluster(t *testing.T) {
 	a.Shutdown()
 	wantPeers(t, b, "c")
 	ask()
+	if b.Alone() {
+		t.Error("a box with a peer is alone")
+	}
+	c.Shutdown()
+	natstest.Await(t, "the last box to be alone", b.Alone)
 }
 
 // Who does not know the secret is not in the cluster, by any of its ports.

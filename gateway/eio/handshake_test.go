@@ -104,7 +104,7 @@ func TestCORS(t *testing.T) {
 	a := start(t)
 	const origin = "https://shop.example"
 	query := "EIO=4&transport=polling"
-	for method, p := range map[string]*poller{"GET": a.newPoller(query), "OPTIONS": a.newPoller(query), "PUT": a.newPoller(query)} {
+	for method, p := range map[string]*pollClient{"GET": a.newPoller(query), "OPTIONS": a.newPoller(query), "PUT": a.newPoller(query)} {
 		got := p.request(method, "", "Origin", origin)
 		h := got.header
 		if h.Get("Access-Control-Allow-Origin") != origin || h.Get("Access-Control-Allow-Credentials") != "true" || h.Get("Vary") != "Origin" {

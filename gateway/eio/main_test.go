@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,7 +23,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// withoutPoller has each websocket wait in a goroutine of its own, as on other systems.
+var withoutPoller = flag.Bool("without-poller", false, "test without the poller")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what must come.
 const patience = 10 * time.Second
@@ -107,6 +114,9 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 			a.closed <- reason
 			a.onClose(s, reason)
 		},
+	}
+	if *withoutPoller {
+		a.Server.poller.stop()
 	}
 	a.MaxFrames = 0 // tests send as fast as they can
 	for _, f := range change {
@@ -231,8 +241,8 @@ func (p pipes) Close() error {
 
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "piped", Net: "pipe"} }
 
-// A poller is a browser on polling.
-type poller struct {
+// A pollClient is a browser on polling.
+type pollClient struct {
 	*app
 	query   string
 	session *Session
@@ -248,11 +258,11 @@ type answer struct {
 	body   string
 }
 
-func (p *poller) request(method, body string, headers ...string) answer {
+func (p *pollClient) request(method, body string, headers ...string) answer {
 	return p.do(method, strings.NewReader(body), headers...)
 }
 
-func (p *poller) do(method string, body io.Reader, headers ...string) answer {
+func (p *pollClient) do(method string, body io.Reader, headers ...string) answer {
 	r, err := http.NewRequest(method, p.url+"?"+p.query, body)
 	if err != nil {
 		panic(err)
@@ -273,14 +283,14 @@ func (p *poller) do(method string, body io.Reader, headers ...string) answer {
 }
 
 // newPoller returns a browser that has not asked for anything yet.
-func (a *app) newPoller(query string) *poller {
+func (a *app) newPoller(query string) *pollClient {
 	transport := &http.Transport{DisableCompression: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return a.dial() }}
 	a.t.Cleanup(transport.CloseIdleConnections)
-	return &poller{app: a, query: query, http: &http.Client{Transport: transport}}
+	return &pollClient{app: a, query: query, http: &http.Client{Transport: transport}}
 }
 
 // poll opens a session on polling.
-func (a *app) poll(eio int, more ...string) *poller {
+func (a *app) poll(eio int, more ...string) *pollClient {
 	a.t.Helper()
 	p := a.newPoller(strings.Join(append([]string{fmt.Sprintf("EIO=%d&transport=polling", eio)}, more...), "&"))
 	p.answer = p.get()
@@ -296,11 +306,11 @@ func (a *app) poll(eio int, more ...string) *poller {
 	return p
 }
 
-func (p *poller) get() answer             { return p.request(http.MethodGet, "") }
-func (p *poller) post(body string) answer { return p.request(http.MethodPost, body) }
+func (p *pollClient) get() answer             { return p.request(http.MethodGet, "") }
+func (p *pollClient) post(body string) answer { return p.request(http.MethodPost, body) }
 
 // wait begins a GET and returns once the session has it waiting.
-func (p *poller) wait() <-chan answer {
+func (p *pollClient) wait() <-chan answer {
 	p.t.Helper()
 	result := later(p.get)
 	until(p.t, "the GET to wait", func() bool {
@@ -312,18 +322,18 @@ func (p *poller) wait() <-chan answer {
 }
 
 // wantGet checks what the next GET gets.
-func (p *poller) wantGet(body string) {
+func (p *pollClient) wantGet(body string) {
 	p.t.Helper()
 	wantAnswer(p.t, "GET", await(p.t, "the GET's answer", later(p.get)), http.StatusOK, body)
 }
 
-func (p *poller) wantPost(body string) {
+func (p *pollClient) wantPost(body string) {
 	p.t.Helper()
 	wantAnswer(p.t, "POST", await(p.t, "the POST's answer", later(func() answer { return p.post(body) })), http.StatusOK, "ok")
 }
 
 // wantGone checks that the session takes neither GET nor POST.
-func (p *poller) wantGone() {
+func (p *pollClient) wantGone() {
 	p.t.Helper()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		a := await(p.t, "the answer", later(func() answer { return p.request(method, "") }))
@@ -334,7 +344,7 @@ func (p *poller) wantGone() {
 }
 
 // packets splits the body of an answer.
-func (p *poller) packets(got answer) (packets []string) {
+func (p *pollClient) packets(got answer) (packets []string) {
 	p.t.Helper()
 	if got.status != http.StatusOK {
 		p.t.Fatalf("GET: %v", got)
@@ -411,7 +421,7 @@ func (a *app) socket(eio int) *socket {
 }
 
 // upgrade opens the websocket on which a session on polling may go on.
-func (p *poller) upgrade() *socket {
+func (p *pollClient) upgrade() *socket {
 	p.t.Helper()
 	w, status := p.connect(strings.ReplaceAll(p.query, "transport=polling", ""), nil)
 	if w == nil {

@@ -62,8 +62,11 @@ func (s *Session) Flush() (open bool) {
 	socket := s.socket
 	if socket != nil {
 		s.mu.Unlock()
-		_, _, end := s.pump(socket, false)
-		return s.conclude(end)
+		_, _, end, open := s.pump(socket, false)
+		if end != "" {
+			s.Close(end)
+		}
+		return open && end == ""
 	}
 	if s.poll != nil && len(s.queue) > 0 {
 		s.poll <- s.takePoll()
@@ -124,9 +127,9 @@ func (s *Session) conclude(end Reason) (open bool) {
 
 // pump hands the queue to the kernel until it is empty or the kernel takes no
 // more; then there is a goroutine, the carrier, that waits until it does. It
-// returns whether the kernel is stuck, since when, and why the session has to
-// close.
-func (s *Session) pump(socket *wsConn, carrier bool) (stuck bool, since time.Time, end Reason) {
+// returns whether the kernel is stuck, since when, why the session has to
+// close, and whether it was open yet.
+func (s *Session) pump(socket *wsConn, carrier bool) (stuck bool, since time.Time, end Reason, open bool) {
 	socket.writer.Lock()
 	defer socket.writer.Unlock()
 	moved := false
@@ -138,10 +141,10 @@ func (s *Session) pump(socket *wsConn, carrier bool) (stuck bool, since time.Tim
 		switch {
 		case s.closed:
 			s.mu.Unlock()
-			return false, since, ""
+			return false, since, "", false
 		case err != nil:
 			s.mu.Unlock()
-			return false, since, ReasonNetwork
+			return false, since, ReasonNetwork, true
 		}
 		stuck = len(socket.rest) > 0
 		if stuck || len(s.queue) == 0 {
@@ -161,7 +164,7 @@ func (s *Session) pump(socket *wsConn, carrier bool) (stuck bool, since time.Tim
 		since := socket.since
 		s.server.running.Go(func() { s.carry(socket, since) })
 	}
-	return stuck, socket.since, s.verdict(stuck)
+	return stuck, socket.since, s.verdict(stuck), true
 }
 
 // carry is the carrier: it goes on until the kernel has everything, or has
@@ -172,7 +175,7 @@ func (s *Session) carry(socket *wsConn, since time.Time) {
 		var end Reason
 		latest := since
 		pump := func(uintptr) (done bool) {
-			stuck, latest, end = s.pump(socket, true)
+			stuck, latest, end, _ = s.pump(socket, true)
 			return !stuck || latest != since || end != ""
 		}
 		err := socket.conn.SetWriteDeadline(since.Add(s.server.WriteTimeout))

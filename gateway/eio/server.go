@@ -52,8 +52,9 @@ type Server struct {
 	// and has answered nothing, if there is no such node.
 	Pass func(w http.ResponseWriter, r *http.Request, node string) bool
 
-	running sync.WaitGroup // the goroutines of all sessions
-	warned  atomic.Bool    // of a proxy that is not trusted
+	running sync.WaitGroup // the goroutines of all sessions, and their waits
+	poller  poller
+	warned  atomic.Bool // of a proxy that is not trusted
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -85,6 +86,7 @@ func (srv *Server) Close() {
 		s.Close(ReasonServer)
 	}
 	srv.running.Wait()
+	srv.poller.stop()
 }
 
 // A protocolError is the JSON answer to a request that the protocol does not

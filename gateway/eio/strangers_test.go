@@ -12,7 +12,7 @@ func TestNoJSONP(t *testing.T) {
 	a := start(t)
 	p := a.poll(3, "b64=1")
 	p.session.Send(Message([]byte("secret")))
-	bare := &poller{app: a, http: p.http}
+	bare := &pollClient{app: a, http: p.http}
 	for _, query := range []string{"EIO=3&transport=polling&b64=1", p.query} {
 		for _, jsonp := range []string{"j=0", "j=", "j", "j=___eio", "%6a=0", "j=1&j=0", "j=x&callback=y", "b64=1&j=0&t=1"} {
 			for _, method := range []string{http.MethodGet, http.MethodPost} {

@@ -9,21 +9,48 @@ import (
 
 // openSocket begins a session on a websocket.
 func (srv *Server) openSocket(w http.ResponseWriter, r *http.Request, s *Session) {
-	socket, early, err := upgradeConn(w, r, srv.MaxPayload)
+	socket, early, err := srv.upgradeConn(w, r)
 	if err != nil {
 		srv.forget(s)
 		return // the upgrader has answered
 	}
 	s.socket = socket
-	if !srv.open(s) || !s.start(func() { s.readSocket(socket, early) }) {
+	if !srv.open(s) || !s.start(func() { s.listen(socket, early) }) {
 		socket.abort()
 	}
 }
 
-// readSocket handles what comes on the session's own websocket.
-func (s *Session) readSocket(socket *wsConn, early []byte) {
-	fault := func(err error) { s.Close(closeReason(err)) }
-	fault(socket.run(early, s.socketTurn, fault))
+// listen handles what came with a websocket's handshake, and then what comes on
+// it, until it ends.
+func (s *Session) listen(socket *wsConn, early []byte) {
+	s.listenOnce(socket, func() error { return socket.handle(early, s) })
+}
+
+// wake goes on with a websocket that has waited.
+func (s *Session) wake(socket *wsConn) {
+	defer s.server.running.Done()
+	s.listenOnce(socket, func() error { return socket.next(s) })
+}
+
+// listenOnce handles what is there and leaves the wait for more to the poller,
+// or else to another goroutine, whose first act it is: handling makes a stack
+// grow, and the collector makes none smaller than 4 KiB again.
+func (s *Session) listenOnce(socket *wsConn, once func() error) {
+	err := io.ErrUnexpectedEOF // of a fault of ours
+	defer func() {
+		if err != nil {
+			socket.abort()
+			s.fault(socket, err)
+		}
+	}()
+	defer s.server.contain(s)
+	if err = once(); err != nil {
+		return
+	}
+	s.server.running.Add(1)
+	if !s.isOn(socket) || !s.server.poller.park(s, socket) {
+		go s.wake(socket)
+	}
 }
 
 // socketTurn handles one packet from a websocket.
@@ -71,14 +98,14 @@ func (srv *Server) upgradeSession(w http.ResponseWriter, r *http.Request, s *Ses
 	s.upgrading = true
 	s.mu.Unlock()
 
-	socket, early, err := upgradeConn(w, r, srv.MaxPayload)
+	socket, early, err := srv.upgradeConn(w, r)
 	if err == nil {
 		err = socket.conn.SetReadDeadline(time.Now().Add(upgradeTimeout))
 		s.mu.Lock()
 		s.probe = socket
 		s.mu.Unlock()
 	}
-	if err != nil || !s.start(func() { s.readProbe(socket, early) }) {
+	if err != nil || !s.start(func() { s.listen(socket, early) }) {
 		s.endUpgrade(socket)
 	}
 }
@@ -86,7 +113,7 @@ func (srv *Server) upgradeSession(w http.ResponseWriter, r *http.Request, s *Ses
 // shutSocket answers a websocket of a session that has one. As with Node's
 // server the handshake is answered, and then it closes.
 func (srv *Server) shutSocket(w http.ResponseWriter, r *http.Request) {
-	socket, _, err := upgradeConn(w, r, srv.MaxPayload)
+	socket, _, err := srv.upgradeConn(w, r)
 	if err != nil {
 		return
 	}
@@ -94,28 +121,26 @@ func (srv *Server) shutSocket(w http.ResponseWriter, r *http.Request) {
 	socket.abort()
 }
 
-// readProbe handles what comes on a websocket that wants to take over, and
-// after it has, what comes on the session's own.
-func (s *Session) readProbe(socket *wsConn, early []byte) {
-	handle := func(p packet) {
-		switch {
-		case s.isOn(socket):
-			s.socketTurn(p)
-		case p.kind == socketFrame: // it counts once this is the session's
-		case p.kind == packetPing && string(p.data) == "probe" && s.answerProbe(socket):
-		case p.kind == packetUpgrade && s.takeOver(socket):
-		default:
-			s.endUpgrade(socket)
-		}
+// hear handles one packet from the session's websocket, or from one that wants to take over.
+func (s *Session) hear(socket *wsConn, p packet) {
+	switch {
+	case s.isOn(socket):
+		s.socketTurn(p)
+	case p.kind == socketFrame: // it counts once this is the session's
+	case p.kind == packetPing && string(p.data) == "probe" && s.answerProbe(socket):
+	case p.kind == packetUpgrade && s.takeOver(socket):
+	default:
+		s.endUpgrade(socket)
 	}
-	fault := func(err error) {
-		if s.isOn(socket) {
-			s.Close(closeReason(err))
-		} else {
-			s.endUpgrade(socket)
-		}
+}
+
+// fault ends the session, or the upgrade, whose websocket it is.
+func (s *Session) fault(socket *wsConn, err error) {
+	if s.isOn(socket) {
+		s.Close(closeReason(err))
+	} else {
+		s.endUpgrade(socket)
 	}
-	fault(socket.run(early, handle, fault))
 }
 
 // isOn reports whether the websocket is the session's transport.

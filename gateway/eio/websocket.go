@@ -20,12 +20,15 @@ import (
 // the kernel reset the connection, and the browser would see no close at all.
 const closeGrace = time.Second
 
-// A wsConn is a websocket: frames in, frames out. One goroutine reads it (run).
+// A wsConn is a websocket: frames in, frames out. One goroutine at a time reads it (Session.listen).
 type wsConn struct {
 	conn       net.Conn
 	raw        syscall.RawConn // nil where the connection has no descriptor: with TLS, or to a browser at another node
 	window     windowed        // nil but for the latter
+	descriptor int
 	maxPayload int64
+	poller     *poller
+	parking    parking // guarded by poller.mu
 
 	// Used by the reading goroutine only.
 	partial []byte // the beginning of a frame
@@ -35,6 +38,7 @@ type wsConn struct {
 
 	writer sync.Mutex // held while the kernel copies, no longer; taken before Session.mu
 	// Guarded by writer.
+	aborted bool      // and the descriptor may be another's
 	rest    []byte    // what the kernel has not taken of the frames begun
 	carried bool      // a carrier waits until it takes more
 	since   time.Time // when it last took something, with rest left
@@ -61,7 +65,7 @@ var readBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
 
 // upgradeConn answers a websocket handshake. It returns the connection and
 // what the browser has sent behind its request already.
-func upgradeConn(w http.ResponseWriter, r *http.Request, maxPayload int64) (*wsConn, []byte, error) {
+func (srv *Server) upgradeConn(w http.ResponseWriter, r *http.Request) (*wsConn, []byte, error) {
 	conn, rw, _, err := ws.HTTPUpgrader{Timeout: upgradeTimeout}.Upgrade(r, w)
 	if err != nil {
 		if conn != nil { // refused, but taken from net/http
@@ -76,42 +80,50 @@ func upgradeConn(w http.ResponseWriter, r *http.Request, maxPayload int64) (*wsC
 	// rw goes back to net/http or to the collector: 8 KiB a socket.
 	early := make([]byte, rw.Reader.Buffered())
 	_, _ = io.ReadFull(rw.Reader, early)
-	c := &wsConn{conn: conn, maxPayload: maxPayload, state: ws.StateServerSide}
+	c := &wsConn{conn: conn, maxPayload: srv.MaxPayload, poller: &srv.poller, state: ws.StateServerSide}
 	c.window, _ = conn.(windowed)
 	if sc, ok := conn.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
+			_ = raw.Control(func(fd uintptr) { c.descriptor = int(fd) }) //nolint:gosec // a descriptor
 		}
 	}
 	return c, early, nil
 }
 
-// run reads until the connection ends, hands every packet to handle and leaves
-// the connection closed. What the browser does wrong is told to fault, which
-// closes the websocket: run then only waits for the browser's answer to that.
-func (c *wsConn) run(early []byte, handle func(packet), fault func(error)) error {
-	defer func() { _ = c.conn.Close() }()
-	err := c.feed(early, handle)
-	for {
-		if err != nil {
-			c.partial, c.message = nil, nil // and what follows is no longer heard
-			fault(err)
-			if errors.Is(err, errClosed) {
-				return err
-			}
-		}
-		buffer, n, readErr := c.read()
-		if readErr == nil {
-			err = c.feed(buffer[:n], handle)
-			runtime.Gosched() // who floods waits behind the neighbours' events
-		}
-		if buffer != nil {
-			readBuffers.Put(buffer)
-		}
-		if readErr != nil {
-			return readErr
-		}
+// A listener hears what comes on a websocket.
+type listener interface {
+	hear(*wsConn, packet)
+	// fault hears what the browser does wrong. It closes the websocket, on
+	// which nothing is heard then but the browser's answer to that.
+	fault(*wsConn, error)
+}
+
+// next waits for bytes and handles them. An error is the end of the connection.
+func (c *wsConn) next(l listener) error {
+	buffer, n, err := c.read()
+	if err == nil {
+		err = c.handle(buffer[:n], l)
+		runtime.Gosched() // who floods waits behind the neighbours' events
 	}
+	if buffer != nil {
+		readBuffers.Put(buffer)
+	}
+	return err
+}
+
+// handle handles bytes as they came.
+func (c *wsConn) handle(b []byte, l listener) error {
+	err := c.feed(b, func(p packet) { l.hear(c, p) })
+	if err == nil {
+		return nil
+	}
+	c.partial, c.message = nil, nil // and what follows is no longer heard
+	l.fault(c, err)
+	if errors.Is(err, errClosed) {
+		return err
+	}
+	return nil
 }
 
 // read waits for bytes. They come in a buffer of readBuffers, which the caller
@@ -227,26 +239,19 @@ func (c *wsConn) tryWrite() error {
 	if len(c.rest) == 0 || !c.tries() {
 		return nil
 	}
-	var n int
-	var err error
 	if c.window != nil {
-		n, err = c.window.TryWrite(c.rest)
+		n, err := c.window.TryWrite(c.rest)
 		c.took(n)
 		return err
 	}
-	// Control, not Write: that would wait for the carrier.
-	rawErr := c.raw.Control(func(fd uintptr) {
-		for {
-			n, err = syscall.Write(int(fd), c.rest)
-			if !errors.Is(err, syscall.EINTR) {
-				return
-			}
-		}
-	})
+	if c.aborted {
+		return net.ErrClosed
+	}
+	// Not through raw: its Write would wait for the carrier, and its Control
+	// costs as much as all else here that is not the kernel's.
+	n, err := syscall.Write(c.descriptor, c.rest)
 	switch {
-	case rawErr != nil:
-		return rawErr
-	case errors.Is(err, syscall.EAGAIN):
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 		return nil
 	case err != nil:
 		return err
@@ -335,13 +340,13 @@ func join(frames []*Frame) []byte {
 	return all
 }
 
-// close sends a close frame and gives the browser a moment to answer it; run
-// ends then at the latest. Nothing is written after it.
+// close sends a close frame and gives the browser a moment to answer it; the
+// reader ends then at the latest. Nothing is written after it.
 func (c *wsConn) close(reason Reason) {
 	frame := control(ws.OpClose, ws.NewCloseFrameBody(reason.closeCode(), string(reason)))
 	c.writer.Lock()
 	stuck := len(c.rest) > 0 // there is no place for a close frame
-	told := c.writeLast(frame) && c.conn.SetReadDeadline(time.Now().Add(closeGrace)) == nil
+	told := c.writeLast(frame)
 	c.rest = nil
 	c.writer.Unlock()
 	if tcp, ok := c.conn.(interface{ SetLinger(int) error }); ok && stuck {
@@ -349,11 +354,18 @@ func (c *wsConn) close(reason Reason) {
 	}
 	if !told {
 		c.abort()
+		return
 	}
+	time.AfterFunc(closeGrace, c.abort)
 }
 
-// abort ends the connection, and with it run, without a word. It waits for
+// abort ends the connection, and with it the reader, without a word. It waits for
 // whoever uses the descriptor: nobody may hold writer or be in a callback of raw.
 func (c *wsConn) abort() {
+	c.writer.Lock()
+	c.aborted = true
+	c.writer.Unlock()
+	wake := c.poller.abort(c)
 	_ = c.conn.Close()
+	wake()
 }

@@ -141,11 +141,19 @@ func TestWebsocketFloodAfterFault(t *testing.T) {
 	here := &flood{first: append(text("4half")[:3], 0xff), left: 64 << 20}
 	c.conn = here
 	before := allocated()
-	_ = c.run(text("4half")[:3], func(packet) {}, func(error) {})
+	var err error
+	for err = c.handle(text("4half")[:3], nobody{}); err == nil; {
+		err = c.next(nobody{})
+	}
 	if grown := allocated() - before; grown > uint64(here.read) {
 		t.Errorf("%d bytes allocated for %d that nobody reads", grown, here.read)
 	}
 }
+
+type nobody struct{}
+
+func (nobody) hear(*wsConn, packet) {}
+func (nobody) fault(*wsConn, error) {}
 
 func allocated() uint64 {
 	var m runtime.MemStats

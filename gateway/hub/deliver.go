@@ -52,29 +52,52 @@ type delivery struct {
 	took   bool
 }
 
-// deliver queues an event for every socket of its user, then writes. The
-// receipt comes after the write: what it counts, the kernel has, or a queue
-// that the kernel did not empty.
+// deliver serves the sockets of a message's user. The receipt comes after the
+// write: what it counts, the kernel has, or a queue that the kernel did not empty.
 func (h *Hub) deliver(m *nats.Msg, deliveries []delivery) ([]delivery, int) {
 	if err := wire.Check(m.Data); err != nil {
 		h.Metrics.dropped.WithLabelValues("malformed").Inc()
 		return deliveries, 0
 	}
-	except := m.Header.Get(wire.HeaderExcept)
-	message := &Message{Payload: m.Data}
+	deliveries = h.offer(m.Subject, m.Data, m.Header.Get(wire.HeaderExcept), deliveries)
+	return deliveries, h.written(deliveries)
+}
+
+// Emit serves the sockets that a user has on this node, in the caller's
+// goroutine, and returns how many took the event, as a receipt would. Other
+// nodes hear nothing of it. The payload must pass [wire.Check].
+func (h *Hub) Emit(subject string, payload []byte) (sockets int) {
+	var few [4]delivery
+	return h.written(h.offer(subject, payload, "", few[:0]))
+}
+
+// offer queues an event for every socket of its user but one. All of the
+// user's sockets get his events in one order, also if several goroutines have
+// one for him.
+func (h *Hub) offer(subject string, payload []byte, except string, deliveries []delivery) []delivery {
+	message := &Message{Payload: payload}
 	h.mu.RLock()
-	if u := h.users[m.Subject]; u != nil {
-		for _, s := range u.sockets {
-			if except != "" && s.conn.ID() == except {
-				continue
-			}
-			deliveries = append(deliveries, delivery{s, s.conn.Send(message)})
-		}
+	defer h.mu.RUnlock()
+	u := h.users[subject]
+	if u == nil {
+		return deliveries
 	}
-	h.mu.RUnlock()
+	u.offering.Lock()
+	defer u.offering.Unlock()
+	for _, s := range u.sockets {
+		if except != "" && s.conn.ID() == except {
+			continue
+		}
+		deliveries = append(deliveries, delivery{s, s.conn.Send(message)})
+	}
+	return deliveries
+}
+
+// written flushes the sockets and returns how many took the event and are still open.
+func (h *Hub) written(deliveries []delivery) int {
 	count := flush(deliveries)
 	h.Metrics.delivered.Add(float64(count))
-	return deliveries, count
+	return count
 }
 
 // flush writes to the sockets, also to those that took nothing, which may have

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -233,6 +234,65 @@ func TestOrderAcrossSubscriptions(t *testing.T) {
 		// Of the first, the other workers may have found nobody.
 		if want := []string{`["e",1]`, `["e",2]`, `["fence"]`}; !slices.Equal(heard, want) && !slices.Equal(heard, want[1:]) {
 			t.Errorf("user %d heard %q", i, heard)
+		}
+	}
+}
+
+// What this process emits itself is delivered, counted and answered as what
+// comes over the bus.
+func TestEmit(t *testing.T) {
+	b := newBench(t)
+	one, _ := b.page("user.42")
+	two, _ := b.page("user.42")
+	two.full = true
+	if n := b.hub.Emit("user.42", []byte(`["e"]`)); n != 1 {
+		t.Errorf("%d sockets took it", n)
+	}
+	if heard := one.take(); !slices.Equal(heard, []string{`["e"]`}) {
+		t.Errorf("heard %q", heard)
+	}
+	if n := b.hub.Emit("user.43", []byte(`["e"]`)); n != 0 {
+		t.Errorf("%d sockets of nobody", n)
+	}
+	if got := counter(t, b.hub.Metrics.delivered, ""); got != 1 {
+		t.Errorf("%v counted", got)
+	}
+	b.hub.Close()
+	if n := b.hub.Emit("user.42", []byte(`["e"]`)); n != 0 {
+		t.Errorf("%d sockets of a hub that is closed", n)
+	}
+}
+
+// Several goroutines emit to one user: all of his sockets hear it in the same order.
+func TestOneOrderForAllSockets(t *testing.T) {
+	b := newBench(t)
+	var pages []*recorder
+	for range 3 {
+		page, _ := b.page("user.42")
+		pages = append(pages, page)
+	}
+	const each = 500
+	var all sync.WaitGroup
+	for k := range 3 {
+		all.Go(func() {
+			for i := range each {
+				payload := fmt.Sprintf(`["e",%d]`, k*each+i)
+				if k == 0 {
+					b.emit(event("user.42", payload))
+				} else if n := b.hub.Emit("user.42", []byte(payload)); n != len(pages) {
+					t.Errorf("%d sockets took it", n)
+				}
+			}
+		})
+	}
+	all.Wait()
+	first := pages[0].take()
+	if len(first) != 3*each {
+		t.Errorf("%d events heard", len(first))
+	}
+	for _, page := range pages[1:] {
+		if !slices.Equal(page.take(), first) {
+			t.Error("two sockets of one user disagree about the order")
 		}
 	}
 }

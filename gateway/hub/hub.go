@@ -110,6 +110,8 @@ type user struct {
 	sub     *nats.Subscription
 	sockets []*Socket
 	dropped int // how many messages that nats.go dropped are counted; see gap.go
+
+	offering sync.Mutex // held, with Hub.mu for reading, while an event is queued for the sockets
 }
 
 // A Socket is a Conn's membership: the users that it is registered as.

@@ -16,7 +16,6 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/nats-io/nats.go"
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
-	"github.com/zishang520/socket.io/v2/socket"
 
 	"github.com/ramainen/doit-socket/gateway/eio"
 	"github.com/ramainen/doit-socket/internal/natstest"
@@ -30,7 +29,7 @@ import (
 func (b *bench) eavesdrop() (clients, packets *atomic.Int32) {
 	b.t.Helper()
 	clients, packets = new(atomic.Int32), new(atomic.Int32)
-	err := b.library.On("connection", func(args ...any) {
+	err := b.library.engine.On("connection", func(args ...any) {
 		clients.Add(1)
 		s := args[0].(*seam)
 		onData := s.onData
@@ -105,22 +104,21 @@ func TestAttachmentsAreNotRead(t *testing.T) {
 	}
 }
 
-// What the library says unasked reaches nobody: its rooms and broadcasts, in
-// which messages are lost, cannot be used by mistake (traps R1, R11).
-func TestLibrarySpeaksWhenAsked(t *testing.T) {
+// The library forgets a socket when it has joined: its rooms and broadcasts, in
+// which messages are lost, cannot be used by mistake, and it keeps nothing for
+// as long as the socket lives (traps R1, R3, R4, R11).
+func TestLibraryForgets(t *testing.T) {
 	b := start(t)
-	p := b.join(4)
-	p.wantAlive()
-	root := *b.root.Load()
-	root.Sockets().Range(func(id socket.SocketId, s *socket.Socket) bool {
-		for _, err := range []error{root.Emit("x"), root.To(socket.Room(id)).Emit("x"), s.Emit("x")} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-		return true
-	})
-	p.wantAlive()
+	old, young := b.join(3), b.join(4)
+	root := b.library.server.Sockets()
+	if n := root.Sockets().Len(); n != 0 {
+		t.Errorf("the library has %d sockets", n)
+	}
+	if err := root.Emit("x"); err != nil {
+		t.Error(err)
+	}
+	old.wantAlive()
+	young.wantAlive()
 }
 
 // However fast browsers come and go, each is told closed once, and the library
@@ -131,7 +129,6 @@ func TestComeAndGoHammered(t *testing.T) {
 	onOpen, onClose := b.engine.OnOpen, b.engine.OnClose
 	b.engine.OnOpen = func(s *eio.Session) { opened.Add(1); onOpen(s) }
 	b.engine.OnClose = func(s *eio.Session, reason eio.Reason) { onClose(s, reason); closed.Add(1) }
-	b.join(4) // the library's "/" is known
 	scripts := [][]string{
 		{"40"},
 		{"40", `42["register",{"userid":"a"}]`},
@@ -150,14 +147,14 @@ func TestComeAndGoHammered(t *testing.T) {
 		})
 	}
 	all.Wait()
-	natstest.Await(t, "all but one to be closed", func() bool {
-		return b.sockets.Load() == 1 && b.engine.Sessions() == 1 && closed.Load() == opened.Load()-1
+	natstest.Await(t, "all to be closed", func() bool {
+		return b.sockets.Load() == 0 && b.engine.Sessions() == 0 && closed.Load() == opened.Load()
 	})
 	if opened.Load() < 1000 {
 		t.Errorf("only %d were opened", opened.Load())
 	}
-	root := *b.root.Load()
-	if sockets, rooms := root.Sockets().Len(), root.Adapter().Rooms().Len(); sockets != 1 || rooms != 1 {
+	root := b.library.server.Sockets()
+	if sockets, rooms := root.Sockets().Len(), root.Adapter().Rooms().Len(); sockets != 0 || rooms != 0 {
 		t.Errorf("the library holds %d sockets in %d rooms", sockets, rooms)
 	}
 	b.wantUsers(0)

@@ -16,21 +16,18 @@ import (
 type client struct {
 	gateway *Gateway
 	session *eio.Session
-	seam    *seam
 	spaces  []*space
-	expiry  *time.Timer  // closes the session, unless it joins a namespace
+	expiry  *time.Timer  // closes the session, unless it joins a namespace; nil once it has
 	pending atomic.Int32 // registrations that NATS has not confirmed
 }
 
 func (g *Gateway) onOpen(s *eio.Session) {
-	c := &client{gateway: g, session: s, seam: &seam{Socket: nothing, session: s}}
+	c := &client{gateway: g, session: s}
 	s.Data = c
 	c.expiry = time.AfterFunc(g.ConnectTimeout, func() { s.Close(reasonIdle) })
 	if s.Protocol() < 4 {
-		// Clients before 3.0 do not ask for "/": they are in it.
-		c.join(func() { g.library.Emit("connection", c.seam) })
+		c.join("/") // clients before 3.0 do not ask for it: they are in it
 	}
-	// Of the others the library hears when they ask for a namespace: it starts a goroutine for each.
 }
 
 // reasonIdle ends a session that joined no namespace in time.
@@ -76,22 +73,22 @@ func (c *client) onConnect(p packet) {
 			return
 		}
 	}
-	c.join(func() {
-		if c.seam.onData == nil {
-			c.gateway.library.Emit("connection", c.seam)
-		}
-		c.seam.onData(&parser.Packet{Type: parser.CONNECT, Nsp: p.namespace})
-	})
+	c.join(p.namespace)
 }
 
 // join asks the library to let the client into a namespace and passes its answer
 // on. The namespace's name is the library's: it takes several spellings for one
 // (in EIO 3 it reads a URL), and all sockets of a user share a frame.
-func (c *client) join(question func()) {
-	decision := c.seam.ask(question)
-	if decision.joined != nil {
-		c.expiry.Stop()
-		c.spaces = append(c.spaces, newSpace(c, decision.joined.Nsp().Name(), decision.joined))
+func (c *client) join(namespace string) {
+	decision := c.gateway.library.decide(c.session, namespace)
+	if joined := decision.joined; joined != nil {
+		name := joined.Nsp().Name()
+		if slices.ContainsFunc(c.spaces, func(s *space) bool { return s.name == name }) {
+			c.session.Close(eio.ReasonProtocol) // it is in there, by another spelling
+			return
+		}
+		c.stopExpiry()
+		c.spaces = append(c.spaces, newSpace(c, name, string(joined.Id())))
 	}
 	if len(decision.answer) > 0 {
 		c.session.Send(eio.Message(decision.answer))
@@ -99,22 +96,23 @@ func (c *client) join(question func()) {
 	}
 }
 
-// leave ends the i-th namespace of a client that stays connected. The
-// library writes a DISCONNECT, which the seam does not send: the browser knows.
+func (c *client) stopExpiry() {
+	if c.expiry != nil {
+		c.expiry.Stop()
+		c.expiry = nil
+	}
+}
+
+// leave ends the i-th namespace of a client that stays connected.
 func (c *client) leave(i int) {
 	s := c.spaces[i]
 	c.spaces = slices.Delete(c.spaces, i, i+1)
 	s.end()
-	s.socket.Disconnect(false)
 }
 
-func (c *client) onClose(reason eio.Reason) {
-	c.expiry.Stop()
+func (c *client) onClose() {
+	c.stopExpiry()
 	for _, s := range c.spaces {
 		s.end()
-	}
-	c.seam.closed = true
-	if c.seam.onClose != nil {
-		c.seam.onClose(string(reason))
 	}
 }

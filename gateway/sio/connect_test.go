@@ -240,6 +240,19 @@ func TestNamespaceByAnotherName(t *testing.T) {
 	}
 }
 
+// Nor is anybody in a namespace twice.
+func TestNamespaceTwiceByAnotherName(t *testing.T) {
+	for _, name := range []string{"//host/", "/#x"} {
+		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
+			b := start(t)
+			stranger := b.join(3)
+			stranger.send("40" + name + ",")
+			stranger.wantEnd()
+			natstest.Await(t, "it to be closed for a fault of its own", func() bool { return b.closed(eio.ReasonProtocol) == 1 })
+		})
+	}
+}
+
 // settle waits until the connection's packets so far have been handled.
 func (b *bench) settle(p *tab) {
 	p.send("2fence")

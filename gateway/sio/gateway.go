@@ -25,8 +25,6 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/zishang520/engine.io/v2/engine"
-	"github.com/zishang520/socket.io/v2/socket"
 
 	"github.com/ramainen/doit-socket/gateway/eio"
 	"github.com/ramainen/doit-socket/gateway/hub"
@@ -83,7 +81,7 @@ type Gateway struct {
 	Config
 	log     *slog.Logger
 	engine  *eio.Server
-	library engine.BaseServer // only for its event "connection"
+	library *library
 	hub     *hub.Hub
 	relay   *relay.Node
 	metrics *metrics
@@ -94,7 +92,7 @@ type Gateway struct {
 
 // New returns a gateway that takes sockets from now on and answers to NATS as node.
 func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer) (*Gateway, error) {
-	g := &Gateway{Config: cfg, log: log, library: engine.MakeBaseServer()}
+	g := &Gateway{Config: cfg, log: log}
 	g.metrics = newMetrics(reg, g)
 	var err error
 	g.hub, err = hub.New(nc, hub.Options{
@@ -109,13 +107,8 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 	if err != nil {
 		return nil, fmt.Errorf("start the hub: %w", err)
 	}
-	io := newLibrary(g.library)
-	// The library fires this when a socket has joined; every namespace gets it.
-	if err := io.On("connection", func(args ...any) {
-		joined := args[0].(*socket.Socket)
-		joined.Conn().(*seam).decided(joined)
-	}); err != nil {
-		return nil, fmt.Errorf("listen for connections: %w", err)
+	if g.library, err = newLibrary(); err != nil {
+		return nil, fmt.Errorf("start the library: %w", err)
 	}
 	g.relay = relay.New(nc, cfg.MaxSockets, log, reg)
 	g.engine = &eio.Server{
@@ -130,7 +123,7 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 		OnClose: func(s *eio.Session, reason eio.Reason) {
 			g.metrics.closed.WithLabelValues(string(reason)).Inc()
 			if c, ok := s.Data.(*client); ok {
-				c.onClose(reason)
+				c.onClose()
 			}
 		},
 		OnRefuse: func(why eio.Refusal) { g.metrics.refused.WithLabelValues(string(why)).Inc() },

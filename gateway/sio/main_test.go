@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/zishang520/socket.io/v2/socket"
 	"go.uber.org/goleak"
 
 	"github.com/ramainen/doit-socket/gateway/eio"
@@ -38,8 +36,7 @@ type bench struct {
 	nats *server.Server
 	bus  *nats.Conn // the gateway's
 	pub  *nats.Conn
-	root atomic.Pointer[socket.Namespace] // the library's "/", once somebody has joined it
-	base uint32                           // NATS subscriptions without users
+	base uint32 // NATS subscriptions without users
 
 	counted *prometheus.Registry
 }
@@ -59,7 +56,6 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 	if b.Gateway, err = New(cfg, "gw", nc, slog.New(slog.DiscardHandler), b.counted); err != nil {
 		t.Fatal(err)
 	}
-	b.watch()
 	router := gin.New()
 	b.Mount(router, http.NotFoundHandler())
 	web := httptest.NewServer(router)
@@ -83,20 +79,6 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 	return b
 }
 
-// watch gets hold of the library's namespace when a socket joins it.
-func (b *bench) watch() {
-	note := func(s *eio.Session) {
-		if c, ok := s.Data.(*client); ok && len(c.spaces) > 0 {
-			if nsp := c.spaces[0].socket.Nsp(); nsp.Name() == "/" {
-				b.root.Store(&nsp)
-			}
-		}
-	}
-	onOpen, onMessage := b.engine.OnOpen, b.engine.OnMessage
-	b.engine.OnOpen = func(s *eio.Session) { onOpen(s); note(s) }
-	b.engine.OnMessage = func(s *eio.Session, data []byte, binary bool) { onMessage(s, data, binary); note(s) }
-}
-
 func (b *bench) flush(nc *nats.Conn) {
 	if err := nc.Flush(); err != nil {
 		b.t.Fatal(err)
@@ -107,8 +89,7 @@ func (b *bench) flush(nc *nats.Conn) {
 func (b *bench) wantNothing() {
 	b.t.Helper()
 	natstest.Await(b.t, "an empty gateway", func() bool {
-		root := b.root.Load()
-		return b.engine.Sessions() == 0 && b.sockets.Load() == 0 && b.hub.Users() == 0 && (root == nil || (*root).Sockets().Len() == 0)
+		return b.engine.Sessions() == 0 && b.sockets.Load() == 0 && b.hub.Users() == 0 && b.library.server.Sockets().Sockets().Len() == 0
 	})
 }
 

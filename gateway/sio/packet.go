@@ -77,11 +77,11 @@ func (p packet) event() (name string, args []json.RawMessage, ok bool) {
 	return name, args, true
 }
 
-// encode returns the packet's bytes in three parts: what stands before the JSON, and the JSON.
-func (p packet) encode() []byte {
-	b := append(make([]byte, 0, 8+len(p.namespace)+len(p.ack)+len(p.data)), byte(p.kind))
+// head returns the packet's bytes up to the JSON.
+func (p packet) head() []byte {
+	b := append(make([]byte, 0, 32), byte(p.kind))
 	if path := p.path(); path != "/" {
 		b = append(append(b, path...), ',')
 	}
-	return append(append(b, p.ack...), p.data...)
+	return append(b, p.ack...)
 }

@@ -54,7 +54,6 @@ func startFleet(t testing.TB, servers []*server.Server, n int, change ...func(*C
 		if b.Gateway, err = New(cfg, "gw-"+strconv.Itoa(i), b.bus, slog.New(slog.DiscardHandler), b.counted); err != nil {
 			t.Fatal(err)
 		}
-		b.watch()
 		b.flush(b.bus)
 		router := gin.New()
 		b.Mount(router, http.NotFoundHandler())

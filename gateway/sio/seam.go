@@ -3,6 +3,7 @@ package sio
 import (
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	engineio "github.com/zishang520/engine.io-go-parser/packet"
@@ -15,17 +16,58 @@ import (
 	"github.com/ramainen/doit-socket/gateway/eio"
 )
 
-// A seam is an eio.Session as the library sees it, its engine.Socket.
-//
-// The library is asked one thing at a time, to join a namespace (client.ask),
-// and the session's turn waits for the decision. So what the library would do
-// out of order by itself cannot happen: its acknowledgement is held until the
-// socket has joined, no packet of the browser is read meanwhile, and a close
-// is told after it. Nothing else that the library writes is sent.
+// A library is zishang520's server, and the engine by which it hears of connections.
+type library struct {
+	engine engine.BaseServer
+	server *socket.Server
+}
+
+func newLibrary() (*library, error) {
+	opts := socket.DefaultServerOptions()
+	opts.SetParser(connectParser{})
+	opts.SetServeClient(false)
+	// Ours closes a browser that joins nothing; the library's own timer must
+	// not, in the middle of a decision.
+	opts.SetConnectTimeout(time.Hour)
+	l := &library{engine: engine.MakeBaseServer(), server: socket.NewServer(nil, opts)}
+	l.server.Bind(l.engine)
+	// This is fired when a socket has joined; every namespace gets it.
+	err := l.server.On("connection", func(args ...any) {
+		joined := args[0].(*socket.Socket)
+		joined.Conn().(*seam).decided(joined)
+	})
+	return l, err
+}
+
+// decide asks the library whether a session may join a namespace. The session's
+// turn waits for it, so nothing can be out of order: no packet of the browser is
+// read meanwhile, and a close is told after it.
+func (l *library) decide(session *eio.Session, namespace string) decision {
+	s := &seam{Socket: nothing, session: session}
+	defer s.forget()
+	connect := func() { l.engine.Emit("connection", s) }
+	switch {
+	case session.Protocol() >= 4:
+		connect()
+	case namespace == "/":
+		return s.ask(connect) // whoever connects joins it
+	default:
+		// The same, and then it leaves: ours may have left before.
+		if joined := s.ask(connect).joined; joined != nil {
+			joined.Disconnect(false)
+		}
+	}
+	return s.ask(func() { s.onData(&parser.Packet{Type: parser.CONNECT, Nsp: namespace}) })
+}
+
+// A seam is an eio.Session as the library sees it, its engine.Socket, while it
+// decides who may join a namespace. Nothing else that the library writes is
+// sent, and what it does not decide it does not hear. After the decision it is
+// told that the session has closed, and forgets it: the socket is ours.
 type seam struct {
 	engine.Socket // answers for what the library never asks; shared by all
 	session       *eio.Session
-	closed        bool
+	closed        atomic.Bool
 
 	decision chan decision // not nil while the library is asked
 	answer   []byte        // what it wrote meanwhile
@@ -49,6 +91,14 @@ func (s *seam) ask(question func()) decision {
 	d := <-s.decision
 	s.decision, s.answer = nil, nil
 	return d
+}
+
+// forget makes the library give up what it has of the session.
+func (s *seam) forget() {
+	s.closed.Store(true)
+	if s.onClose != nil {
+		s.onClose("transport close")
+	}
 }
 
 // decided ends the question, with nil if nobody joined. The first word counts.
@@ -87,7 +137,7 @@ func (s *seam) Request() *types.HttpContext { return request }
 func (s *seam) Protocol() int { return max(3, s.session.Protocol()) }
 
 func (s *seam) ReadyState() string {
-	if s.closed {
+	if s.closed.Load() {
 		return "closed"
 	}
 	return "open"
@@ -124,17 +174,6 @@ func (s *seam) slot(event events.EventName) *events.Listener {
 		return &s.onClose
 	}
 	return nil
-}
-
-// newLibrary returns the library's server, bound to an engine of ours.
-func newLibrary(engine engine.BaseServer) *socket.Server {
-	opts := socket.DefaultServerOptions()
-	opts.SetParser(connectParser{})
-	opts.SetServeClient(false)
-	// Ours closes a browser that joins nothing; the library's own timer must
-	// not, in the middle of a decision.
-	opts.SetConnectTimeout(time.Hour)
-	return socket.NewServer(nil, opts).Bind(engine)
 }
 
 // connectParser hands the library packets that client.go has parsed: only ever CONNECT.

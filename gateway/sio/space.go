@@ -4,7 +4,6 @@ import (
 	"sync/atomic"
 
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
-	"github.com/zishang520/socket.io/v2/socket"
 
 	"github.com/ramainen/doit-socket/gateway/eio"
 	"github.com/ramainen/doit-socket/gateway/hub"
@@ -14,14 +13,14 @@ import (
 // hub's Conn. Send, Flush, Close and ID may be called from any goroutine.
 type space struct {
 	client *client
-	name   string
-	socket *socket.Socket
+	name   string // of the namespace
+	id     string
 	member *hub.Socket
 	named  atomic.Bool // it has registered an id, at some time
 }
 
-func newSpace(c *client, name string, joined *socket.Socket) *space {
-	s := &space{client: c, name: name, socket: joined}
+func newSpace(c *client, name, id string) *space {
+	s := &space{client: c, name: name, id: id}
 	s.member = c.gateway.hub.Attach(s)
 	c.gateway.sockets.Add(1)
 	c.gateway.nameless.Add(1)
@@ -43,7 +42,7 @@ func (s *space) registered() {
 }
 
 // ID is the id that the page knows as socket.id.
-func (s *space) ID() string { return string(s.socket.Id()) }
+func (s *space) ID() string { return s.id }
 
 // Send queues an event. The first socket encodes it for all of the user's:
 // they are in the same namespace.
@@ -76,5 +75,5 @@ func (s *space) acknowledge(ack string, answer []byte) {
 
 func (s *space) frame(p packet) *eio.Frame {
 	p.namespace = s.name
-	return eio.Message(p.encode())
+	return eio.Message(p.head(), p.data)
 }

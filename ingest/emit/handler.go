@@ -6,15 +6,15 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// bodyTimeout bounds the time that the body of a POST may take.
-const bodyTimeout = 30 * time.Second
+// smallBody is how many bytes of memory a body gets before it has come: it is
+// not for who announces them to say.
+const smallBody = 4 << 10
 
 // handle answers every /emit, whatever its method and status, with exactly OK or ERROR.
 func (in *Ingest) handle(c *gin.Context) {
@@ -34,17 +34,9 @@ func (in *Ingest) handle(c *gin.Context) {
 // post emits what a form says: id, message and data, each from the body or
 // else from the query string, data being JSON.
 func (in *Ingest) post(w http.ResponseWriter, r *http.Request) (reached bool, err error) {
-	if r.ContentLength > in.MaxBody {
-		return false, errTooLarge // before a client that asked by Expect sends it
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, in.MaxBody))
+	body, err := in.readBody(w, r)
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return false, errTooLarge
-		}
-		return false, fmt.Errorf("%w: %w", errBody, err)
+		return false, err
 	}
 	params, err := parseParams(r, body)
 	if err != nil {
@@ -60,6 +52,27 @@ func (in *Ingest) post(w http.ResponseWriter, r *http.Request) (reached bool, er
 		data = "{}"
 	}
 	return in.emit(ids, event, []byte(data))
+}
+
+// readBody reads the body of a POST. How long that may take is the server's to bound.
+func (in *Ingest) readBody(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
+	switch {
+	case r.ContentLength > in.MaxBody:
+		return nil, errTooLarge // before a client that asked by Expect sends it
+	case r.ContentLength >= 0 && r.ContentLength <= smallBody:
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	default:
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, in.MaxBody))
+	}
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, errTooLarge
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", errBody, err)
+	}
+	return body, nil
 }
 
 // params are the fields of a POST: the body's, then the query string's.
@@ -190,6 +203,9 @@ func (in *Ingest) emit(ids []string, event string, data []byte) (reached bool, e
 	payload, err := wire.Encode(event, data)
 	if err != nil {
 		return false, err
+	}
+	if in.Local != nil && in.Local.Alone() {
+		return emitTo(in.Local, subjects, payload), nil
 	}
 	return in.receipts.request(subjects, payload)
 }

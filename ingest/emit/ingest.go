@@ -3,6 +3,8 @@
 //
 //	PHP ──▶ handler.go ──▶ form.go (POST), query.go (GET) ──▶ receipts.go ──▶ NATS user.<id>
 //	                                                                 ◀── receipts of the gateways
+//
+// Where no other node could have sockets, local.go is all the way there is.
 package emit
 
 import (
@@ -39,6 +41,10 @@ func (c Config) Validate() error {
 // An Ingest publishes emits. It is safe for concurrent use.
 type Ingest struct {
 	Config
+	// Local is the gateway of the same process, if there is one. It is set
+	// before Mount and not changed.
+	Local Local
+
 	nc       *nats.Conn
 	receipts *receipts
 	metrics  *metrics
@@ -107,8 +113,12 @@ func (in *Ingest) answer(c *gin.Context, reached bool, err error) {
 		in.log.Debug("emit refused", "status", code, "error", err)
 	}
 	in.metrics.emits.WithLabelValues(strconv.Itoa(code), body).Inc()
-	c.String(code, body)
+	c.Writer.Header()["Content-Type"] = plainText
+	c.Status(code)
+	_, _ = c.Writer.WriteString(body)
 }
+
+var plainText = []string{"text/plain; charset=utf-8"}
 
 // statStall is how long the last gateway that answers may be behind the one before it.
 const statStall = 100 * time.Millisecond

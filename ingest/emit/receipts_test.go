@@ -8,14 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -474,26 +472,6 @@ func text(t *testing.T, answer *http.Response) string {
 		t.Fatal(err)
 	}
 	return string(body)
-}
-
-// The bound on the time of a body needs a writer that lets it through.
-func TestReadDeadlineReachesTheConnection(t *testing.T) {
-	outcome := make(chan error, 1)
-	r := gin.New()
-	r.POST("/", func(c *gin.Context) {
-		outcome <- http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
-	})
-	s := httptest.NewServer(r)
-	defer s.Close()
-	defer http.DefaultClient.CloseIdleConnections()
-	answer, err := http.Post(s.URL, "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = answer.Body.Close()
-	if err := <-outcome; err != nil {
-		t.Error(err)
-	}
 }
 
 // A browser's id list that is no list, and other shapes, name as qs says;

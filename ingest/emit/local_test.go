@@ -1,0 +1,75 @@
+package emit
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// here stands in for the gateway of this process: it has sockets of "user.u".
+type here struct {
+	alone atomic.Bool
+
+	mu    sync.Mutex
+	heard []string
+}
+
+func (h *here) Alone() bool { return h.alone.Load() }
+
+func (h *here) Emit(subject string, payload []byte) (sockets int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.heard = append(h.heard, subject+" "+string(payload))
+	if subject == "user.u" {
+		return 1
+	}
+	return 0
+}
+
+func (h *here) take() (heard []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	heard, h.heard = h.heard, nil
+	return heard
+}
+
+// A process that is alone serves its own sockets and puts nothing on the bus;
+// one that is not leaves all to the bus.
+func TestLocal(t *testing.T) {
+	b := newBench(t)
+	local := &here{}
+	b.in.Local = local
+	b.holds("u", 1)
+	local.alone.Store(true)
+	for _, c := range []struct{ body, answer string }{
+		{"id=u&message=e&data=1", "OK"},
+		{"id=n&message=e&data=1", "ERROR"},
+		{"id[]=n&id[]=u&message=e&data=1", "OK"},
+	} {
+		if status, answer := b.do("POST", "/emit", c.body); status != 200 || answer != c.answer {
+			t.Errorf("%s: %d %s", c.body, status, answer)
+		}
+	}
+	want := strings.Fields(`user.u ["e",1] user.n ["e",1] user.n ["e",1] user.u ["e",1]`)
+	if heard := strings.Fields(strings.Join(local.take(), " ")); !slices.Equal(heard, want) {
+		t.Errorf("handed over: %q", heard)
+	}
+
+	local.alone.Store(false)
+	if status, answer := b.do("POST", "/emit", "id=u&message=fence"); status != 200 || answer != "OK" {
+		t.Errorf("%d %s", status, answer)
+	}
+	select {
+	case first := <-b.heard:
+		if string(first.Data) != `["fence",{}]` {
+			t.Errorf("the bus got %s", first.Data)
+		}
+	default:
+		t.Error("the bus got nothing") // though it has answered
+	}
+	if heard := local.take(); heard != nil {
+		t.Errorf("handed over beside the bus: %q", heard)
+	}
+}
