@@ -22,7 +22,7 @@ TOOLS         := $(CURDIR)/.tools/bin
 
 .PHONY: run build client test test-go test-browser test-cluster test-compose edge soak check borders fuzz vuln
 
-run:
+run: client
 	go run ./embedded
 
 build: client
