@@ -112,7 +112,7 @@ func (in *Ingest) answer(c *gin.Context, reached bool, err error) {
 	if err != nil {
 		in.log.Debug("emit refused", "status", code, "error", err)
 	}
-	in.metrics.emits.WithLabelValues(strconv.Itoa(code), body).Inc()
+	in.metrics.answered(code, body)
 	c.Writer.Header()["Content-Type"] = plainText
 	c.Status(code)
 	_, _ = c.Writer.WriteString(body)
