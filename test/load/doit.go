@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// A build is where the programs of this repository are built.
+type build struct {
+	root string // of the repository
+	dir  string
+}
+
+// make builds ours, and the nats-server that go.mod pins.
+func newBuild(ctx context.Context, root string) (*build, error) {
+	dir, err := os.MkdirTemp("", "doit-socket-load-")
+	if err != nil {
+		return nil, fmt.Errorf("build: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir+"/",
+		"./embedded", "./gateway", "./ingest", "github.com/nats-io/nats-server/v2")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return &build{root: root, dir: dir}, nil
+}
+
+func (b *build) remove() { _ = os.RemoveAll(b.dir) }
+
+func (b *build) program(name string) string { return filepath.Join(b.dir, name) }
+
+func startEmbedded(b *build) (*server, error) {
+	a, err := addresses(2)
+	if err != nil {
+		return nil, err
+	}
+	p, err := launch(nil, a, b.program("embedded"), "--listen", a[0].String(), "--admin-listen", a[1].String(), "--log-level", "warn")
+	if err != nil {
+		return nil, err
+	}
+	return &server{dialect: socketIO{a[0]}, processes: ends{p}, sockets: a[0], emits: a[0], admin: a[1]}, nil
+}
