@@ -38,7 +38,7 @@ func startEmbedded(b *build) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := launch(nil, a, b.program("embedded"), "--listen", a[0].String(), "--admin-listen", a[1].String(), "--log-level", "warn")
+	p, err := launch(nil, a, b.program("embedded"), "--listen", a[0].String(), "--admin-listen", a[1].String(), "--log-level", "warn", "--drain", "0s")
 	if err != nil {
 		return nil, err
 	}

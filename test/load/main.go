@@ -90,6 +90,10 @@ func measure(b *build, k kind) (Figures, error) {
 	if err != nil {
 		return nil, err
 	}
+	// nchan does not say when a subscriber is one: its handshake is answered before.
+	if err := l.during(time.Second); err != nil {
+		return nil, err
+	}
 	return single(l, s, sockets, book, *warm, *measured, *profile)
 }
 

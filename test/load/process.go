@@ -29,6 +29,7 @@ func launch(env []string, addresses []netip.AddrPort, name string, args ...strin
 	p := &process{cmd: exec.Command(name, args...), ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	p.cmd.WaitDelay = time.Second // for its output, which a child may hold
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -64,10 +65,15 @@ func listening(addresses []netip.AddrPort) bool {
 	return true
 }
 
-// stop ends the process at once: nothing is to be saved.
+// stop ends the process: it is asked, as nginx has children to end, and killed if it takes long.
 func (p *process) stop() {
-	_ = p.cmd.Process.Kill()
-	<-p.ended
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(2 * time.Second): // ours would drain its sockets
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
 }
 
 // pids are the process and its children: nginx works in those.

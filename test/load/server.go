@@ -40,7 +40,10 @@ type kind struct {
 
 var kinds = []kind{
 	{"embedded", "doit-socket, one process", startEmbedded},
-	{"node", "Node's Socket.IO", startNode},
+	{"node", "Node's Socket.IO on node:http", startNode},
+	{"express", "Node's Socket.IO on Express", startExpress},
+	{"nchan", "nchan, in nginx", startNchan},
+	{"centrifugo", "Centrifugo", startCentrifugo},
 }
 
 // request appends an HTTP request with a body.

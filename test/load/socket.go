@@ -110,13 +110,22 @@ func (k *socket) take(l *loop, opcode byte, payload []byte) error {
 	default:
 		return fmt.Errorf("%s sends a frame with opcode %d to %s: %.100q", k.server.name, opcode, k.ids[0], payload)
 	}
-	if answer := k.server.heartbeat(payload); answer != "" {
+	for message := range bytes.SplitSeq(payload, []byte{'\n'}) { // Centrifugo puts several into a frame
+		if err := k.message(l, message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *socket) message(l *loop, message []byte) error {
+	if answer := k.server.heartbeat(message); answer != "" {
 		return k.say(l, text, []byte(answer))
 	}
 	if k.step < done {
-		return k.advance(l, payload)
+		return k.advance(l, message)
 	}
-	return k.hear(l, payload)
+	return k.hear(l, message)
 }
 
 // hear checks an event: its number must be the next one.
