@@ -20,6 +20,13 @@ const centrifugoConf = `{
 }
 `
 
+func missingCentrifugo() string {
+	if os.Getenv("CENTRIFUGO_BIN") == "" {
+		return "CENTRIFUGO_BIN names no binary"
+	}
+	return ""
+}
+
 // startCentrifugo starts the binary that CENTRIFUGO_BIN names.
 func startCentrifugo(b *build) (*server, error) {
 	a, err := addresses(1)

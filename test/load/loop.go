@@ -19,7 +19,6 @@ type loop struct {
 	conns   map[int]conn // by descriptor
 	input   [64 << 10]byte
 	sources int // connections made so far; see source
-	fault   error
 }
 
 // A conn is a connection of the loop.
@@ -123,9 +122,6 @@ func (l *loop) until(bound time.Duration, done func() bool) error {
 				return err
 			}
 		}
-		if l.fault != nil {
-			return l.fault
-		}
 	}
 	return nil
 }
@@ -135,6 +131,29 @@ func (l *loop) during(d time.Duration) error {
 	end := l.now() + d
 	return l.until(d+time.Minute, func() bool { return l.now() >= end })
 }
+
+// every calls f at each interval: a timer of the kernel's, as Go's are good to a millisecond. Drop the descriptor to end it.
+func (l *loop) every(interval time.Duration, f func() error) (fd int, err error) {
+	fd, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		return 0, fmt.Errorf("timer: %w", err)
+	}
+	period := unix.NsecToTimespec(int64(interval))
+	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: period, Value: period}, nil); err != nil {
+		return 0, fmt.Errorf("timer: %w", err)
+	}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+		return 0, fmt.Errorf("timer: %w", err)
+	}
+	l.conns[fd] = clock(f)
+	return fd, nil
+}
+
+// A clock is called when its timer has fired.
+type clock func() error
+
+func (c clock) read(*loop, []byte) error { return c() }
+func (c clock) lost(*loop) error         { return errors.New("the timer is gone") }
 
 func (l *loop) ready(fd int) error {
 	c, ok := l.conns[fd]

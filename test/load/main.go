@@ -1,11 +1,14 @@
 // load measures doit-socket and its peers side by side: CPU and memory of the
 // servers from the operating system, latencies from the clock of this process.
+// docs/benchmarks.md says how, and has what came of it.
 //
-//	cd test/load && npm ci --prefix peers/node && go run . -runs 3
+//	make bench                                     all of it, and the document
+//	go run . -scenarios events -servers embedded   a part, on the terminal
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,11 +23,13 @@ import (
 
 var (
 	runs     = flag.Int("runs", 3, "how often each server is measured, in turns")
-	names    = flag.String("servers", "", "which servers, with commas between them; all that are installed, by default")
+	only     = flag.String("servers", "", "which servers, with commas between them; all that are installed, by default")
+	which    = flag.String("scenarios", "", "which scenarios, with commas between them; all, by default")
 	root     = flag.String("root", "../..", "where the repository is")
-	warm     = flag.Duration("warm", time.Second, "how long before a figure is measured")
-	measured = flag.Duration("measured", 5*time.Second, "how long it is measured")
-	count    = flag.Int("sockets", 3000, "sockets that are connected")
+	docs     = flag.String("docs", "", "the folder whose benchmarks.md gets the figures")
+	warm     = flag.Duration("warm", time.Second, "how long a scenario runs before it is measured")
+	measured = flag.Duration("measured", 4*time.Second, "how long it is measured")
+	sockets  = flag.Int("sockets", 3000, "sockets that are connected; with another number the goals mean nothing")
 	profile  = flag.String("profile", "", "a file for a CPU profile of doit-socket while single emits are measured")
 )
 
@@ -39,62 +44,70 @@ func main() {
 }
 
 func run(ctx context.Context) error {
+	for _, name := range append(names(*which), names(*only)...) {
+		if !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) &&
+			!slices.ContainsFunc(kinds, func(k kind) bool { return k.name == name }) {
+			return fmt.Errorf("there is no scenario and no server %q", name)
+		}
+	}
 	b, err := newBuild(ctx, *root)
 	if err != nil {
 		return err
 	}
 	defer b.remove()
-	chosen := kinds
-	if *names != "" {
-		chosen = slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return !slices.Contains(strings.Split(*names, ","), k.name) })
+	r := newReport(ctx, *root)
+	var chosen []kind
+	for _, k := range kinds {
+		switch why := k.missing(); {
+		case *only != "" && !slices.Contains(names(*only), k.name):
+		case why != "":
+			r.Missing = append(r.Missing, fmt.Sprintf("%s: %s", k.about, why))
+			fmt.Printf("not measured: %s: %s\n", k.about, why)
+		default:
+			chosen = append(chosen, k)
+		}
 	}
 	for n := range *runs {
-		for _, k := range chosen {
-			if err := ctx.Err(); err != nil {
-				return err
+		for _, sc := range scenarios {
+			if *which != "" && !slices.Contains(names(*which), sc.name) {
+				continue
 			}
-			f, err := measure(b, k)
-			if err != nil {
-				return err
+			for _, k := range chosen {
+				if sc.servers != nil && !slices.Contains(sc.servers, k.name) {
+					continue
+				}
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				figures := Figures{}
+				if err := with(b, k, figures, sc.run); err != nil {
+					return fmt.Errorf("%s: %w", sc.name, err)
+				}
+				r.add(k.name, figures)
+				fmt.Printf("run %d  %-8s %-10s %s\n", n+1, sc.name, k.name, figures)
 			}
-			fmt.Printf("run %d  %-10s", n+1, k.name)
-			keys := make([]string, 0, len(f))
-			for key := range f {
-				keys = append(keys, key)
-			}
-			slices.Sort(keys)
-			for _, key := range keys {
-				fmt.Printf("  %s %.1f", key, f[key])
-			}
-			fmt.Println()
 		}
+	}
+	r.Took = time.Since(r.Date).Round(time.Second).String()
+	verdict, failed := r.verdict()
+	fmt.Printf("\n%s\n%s", r.table(), verdict)
+	if *docs != "" {
+		if err := r.write(*docs, verdict); err != nil {
+			return err
+		}
+	}
+	if failed {
+		return errors.New("a goal is missed")
 	}
 	return nil
 }
 
-// measure starts a server and measures it.
-func measure(b *build, k kind) (Figures, error) {
-	s, err := k.start(b)
-	if err != nil {
-		return nil, err
+// names are what is between the commas.
+func names(list string) []string {
+	if list == "" {
+		return nil
 	}
-	defer s.processes.stop()
-	s.name = k.name
-	l, err := newLoop()
-	if err != nil {
-		return nil, err
-	}
-	defer l.close()
-	book := &ledger{}
-	sockets, err := connectAll(l, s, own("u", *count), book)
-	if err != nil {
-		return nil, err
-	}
-	// nchan does not say when a subscriber is one: its handshake is answered before.
-	if err := l.during(time.Second); err != nil {
-		return nil, err
-	}
-	return single(l, s, sockets, book, *warm, *measured, *profile)
+	return strings.Split(list, ",")
 }
 
 // clientCPU is what this process has used.

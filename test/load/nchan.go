@@ -45,6 +45,13 @@ http {
 }
 `
 
+func missingNchan() string {
+	if _, err := os.Stat(nchanModule); err != nil {
+		return "libnginx-mod-nchan is not installed"
+	}
+	return ""
+}
+
 // startNchan starts nginx with Debian's nchan.
 func startNchan(b *build) (*server, error) {
 	a, err := addresses(1)

@@ -154,12 +154,16 @@ func (e ends) rss() (sum int, err error) {
 	return sum, err
 }
 
-// freePort is an address of 127.0.0.1 that nobody has.
-func freePort() (netip.AddrPort, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find a free port: %w", err)
+// addresses are n of 127.0.0.1 that nobody has.
+func addresses(n int) ([]netip.AddrPort, error) {
+	var all []netip.AddrPort
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close()
+		all = append(all, netip.MustParseAddrPort(l.Addr().String()))
 	}
-	defer l.Close()
-	return netip.MustParseAddrPort(l.Addr().String()), nil
+	return all, nil
 }

@@ -16,7 +16,7 @@ type sender struct {
 	wants   answer // to the emit in flight
 	busy    bool
 	// answered is called when the emit in flight is answered as it must be.
-	answered func(l *loop, s *sender) error
+	answered func(*sender) error
 }
 
 // An answer is what a server says of an emit.
@@ -31,7 +31,7 @@ const (
 
 func (a answer) String() string { return [...]string{"taken", "nobody", "unsaid", "refused"}[a] }
 
-func (l *loop) newSender(s *server, answered func(*loop, *sender) error) (*sender, error) {
+func (l *loop) newSender(s *server, answered func(*sender) error) (*sender, error) {
 	k := &sender{server: s, answered: answered}
 	fd, err := l.connect(s.emits, k)
 	k.fd = fd
@@ -49,7 +49,7 @@ func (k *sender) lost(*loop) error {
 	return fmt.Errorf("%s has closed a connection for emits", k.server.name)
 }
 
-func (k *sender) read(l *loop, data []byte) error {
+func (k *sender) read(_ *loop, data []byte) error {
 	if len(k.rest) > 0 {
 		k.rest = append(k.rest, data...)
 		data = k.rest
@@ -67,7 +67,7 @@ func (k *sender) read(l *loop, data []byte) error {
 	if got != k.wants && got != unsaid {
 		return fmt.Errorf("%s answers an emit %d %.100q: %s, and it is %s", k.server.name, status, body, got, k.wants)
 	}
-	return k.answered(l, k)
+	return k.answered(k)
 }
 
 var (

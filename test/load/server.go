@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
 )
@@ -36,15 +35,20 @@ type kind struct {
 	name  string
 	about string
 	start func(b *build) (*server, error)
+	// missing says what would have to be installed; "" is nothing.
+	missing func() string
 }
 
 var kinds = []kind{
-	{"embedded", "doit-socket, one process", startEmbedded},
-	{"node", "Node's Socket.IO on node:http", startNode},
-	{"express", "Node's Socket.IO on Express", startExpress},
-	{"nchan", "nchan, in nginx", startNchan},
-	{"centrifugo", "Centrifugo", startCentrifugo},
+	{"embedded", "doit-socket", startEmbedded, nothing},
+	{"programs", "doit-socket as three programs", startPrograms, nothing},
+	{"node", "Node's Socket.IO on node:http", startNode, nothing},
+	{"express", "Node's Socket.IO on Express", startExpress, nothing},
+	{"nchan", "nchan in nginx", startNchan, missingNchan},
+	{"centrifugo", "Centrifugo (no receipt)", startCentrifugo, missingCentrifugo},
 }
+
+func nothing() string { return "" }
 
 // request appends an HTTP request with a body.
 func request(to []byte, target, headers string, host netip.AddrPort, body []byte) []byte {
@@ -58,17 +62,4 @@ func request(to []byte, target, headers string, host netip.AddrPort, body []byte
 	to = strconv.AppendInt(to, int64(len(body)), 10)
 	to = append(to, "\r\n\r\n"...)
 	return append(to, body...)
-}
-
-// addresses are n free ones.
-func addresses(n int) ([]netip.AddrPort, error) {
-	var all []netip.AddrPort
-	for range n {
-		a, err := freePort()
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		all = append(all, a)
-	}
-	return all, nil
 }

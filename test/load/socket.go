@@ -17,14 +17,16 @@ type socket struct {
 	ids    []string
 	step   int    // how far its dialogue with the server is; the dialect counts
 	rest   []byte // what came of a frame or of the handshake's answer that is not all there
+	sent   int    // events emitted to it
 	next   int    // the number of the event that it must hear next
 	ledger *ledger
 }
 
 // A ledger counts what a set of sockets has heard.
 type ledger struct {
-	ready     int // sockets that are registered
-	heard     int // events, each once for each socket
+	ready     int           // sockets that are registered
+	readyAt   time.Duration // when the last was
+	heard     int           // events, each once for each socket
 	latencies []time.Duration
 	keep      bool // whether latencies are kept
 }
@@ -92,6 +94,7 @@ func (k *socket) advance(l *loop, message []byte) error {
 	if registered {
 		k.step = done
 		k.ledger.ready++
+		k.ledger.readyAt = l.now()
 	}
 	if say == "" {
 		return nil
