@@ -15,7 +15,7 @@ type build struct {
 	dir  string
 }
 
-// make builds ours, and the nats-server that go.mod pins.
+// newBuild builds ours, and the nats-server that go.mod pins.
 func newBuild(ctx context.Context, root string) (*build, error) {
 	dir, err := os.MkdirTemp("", "doit-socket-load-")
 	if err != nil {
@@ -46,29 +46,42 @@ func startEmbedded(b *build) (*server, error) {
 	return &server{dialect: socketIO{a[0]}, processes: ends{p}, sockets: a[0], emits: a[0], admin: a[1]}, nil
 }
 
-// startPrograms starts the three programs: a nats-server, a gateway, an ingest.
+// startPrograms starts the three programs.
 func startPrograms(b *build) (*server, error) {
-	a, err := addresses(5)
+	s, _, err := startCluster(b, 1)
+	return s, err
+}
+
+// startCluster starts a nats-server, gateways and an ingest, in this order.
+func startCluster(b *build, gateways int) (s *server, sockets []netip.AddrPort, err error) {
+	a, err := addresses(2*gateways + 3)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	nats, gateway, ingest := a[0], a[1], a[3]
-	var all ends
-	for _, program := range []struct {
-		listens []netip.AddrPort
-		name    string
-		args    []string
-	}{
-		{a[:1], "nats-server", []string{"-a", nats.Addr().String(), "-p", fmt.Sprint(nats.Port())}},
-		{a[1:3], "gateway", []string{"--nats-url", "nats://" + nats.String(), "--listen", gateway.String(), "--admin-listen", a[2].String(), "--log-level", "warn"}},
-		{a[3:5], "ingest", []string{"--nats-url", "nats://" + nats.String(), "--listen", ingest.String(), "--admin-listen", a[4].String(), "--log-level", "warn"}},
-	} {
-		p, err := launch(nil, program.listens, b.program(program.name), program.args...)
+	nats := a[0]
+	s = &server{name: "cluster", sockets: a[1], emits: a[len(a)-2], admin: a[2]}
+	s.dialect = socketIO{s.emits}
+	start := func(listens []netip.AddrPort, name string, args ...string) {
 		if err != nil {
-			all.stop()
-			return nil, err
+			return
 		}
-		all = append(all, p)
+		var p *process
+		if p, err = launch(nil, listens, b.program(name), args...); err == nil {
+			s.processes = append(s.processes, p)
+		}
 	}
-	return &server{dialect: socketIO{ingest}, processes: all, sockets: gateway, emits: ingest, admin: a[2]}, nil
+	of := func(at int) []string {
+		return []string{"--nats-url", "nats://" + nats.String(), "--listen", a[at].String(), "--admin-listen", a[at+1].String(), "--node", fmt.Sprint("node-", at), "--log-level", "warn"}
+	}
+	start(a[:1], "nats-server", "-a", nats.Addr().String(), "-p", fmt.Sprint(nats.Port()))
+	for i := range gateways {
+		start(a[1+2*i:3+2*i], "gateway", of(1+2*i)...)
+		sockets = append(sockets, a[1+2*i])
+	}
+	start(a[len(a)-2:], "ingest", of(len(a)-2)...)
+	if err != nil {
+		s.processes.stop()
+		return nil, nil, err
+	}
+	return s, sockets, nil
 }

@@ -16,6 +16,7 @@ type fixture struct {
 	sockets []*socket
 	ledger  *ledger
 	figures Figures
+	count   func() error // brings the ledger up to date, where the sockets are in other processes; or nil
 }
 
 // Figures are what a run has measured, by name: scenario.quantity_unit.
@@ -90,6 +91,9 @@ type meter struct {
 }
 
 func (f *fixture) meter() (*meter, error) {
+	if err := f.counted(); err != nil {
+		return nil, err
+	}
 	cpu, err := f.server.processes.cpu()
 	return &meter{f: f, began: f.now(), server: cpu, client: clientCPU(), heard: f.ledger.heard}, err
 }
@@ -97,11 +101,21 @@ func (f *fixture) meter() (*meter, error) {
 // read notes what a scenario has cost, for each event that was heard meanwhile.
 func (m *meter) read(scenario string) error {
 	cpu, err := m.f.server.processes.cpu()
+	if err := m.f.counted(); err != nil {
+		return err
+	}
 	heard := float64(m.f.ledger.heard - m.heard)
 	m.f.figures[scenario+".cpu_us"] = micros(cpu-m.server) / heard
 	m.f.figures[scenario+".client_us"] = micros(clientCPU()-m.client) / heard
 	m.f.figures[scenario+".per_second"] = heard / (m.f.now() - m.began).Seconds()
 	return err
+}
+
+func (f *fixture) counted() error {
+	if f.count == nil {
+		return nil
+	}
+	return f.count()
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
@@ -121,13 +135,13 @@ func (f *fixture) fetchProfile(file string, d time.Duration) (wait func()) {
 			fmt.Fprintln(os.Stderr, "profile:", err)
 			return
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		out, err := os.Create(file)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "profile:", err)
 			return
 		}
-		defer out.Close()
+		defer func() { _ = out.Close() }()
 		if _, err := io.Copy(out, resp.Body); err != nil {
 			fmt.Fprintln(os.Stderr, "profile:", err)
 		}

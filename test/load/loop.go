@@ -43,9 +43,9 @@ func newLoop() (*loop, error) {
 // close closes all connections. Their servers see a reset or an end, as they would from a browser that is killed.
 func (l *loop) close() {
 	for fd := range l.conns {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 	}
-	unix.Close(l.epoll)
+	_ = unix.Close(l.epoll)
 }
 
 // now is the time by the loop's clock, which never jumps.
@@ -79,7 +79,7 @@ func (l *loop) connect(to netip.AddrPort, c conn) (fd int, err error) {
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
-			unix.Close(fd)
+			_ = unix.Close(fd)
 			return 0, fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
@@ -90,7 +90,7 @@ func (l *loop) connect(to netip.AddrPort, c conn) (fd int, err error) {
 // drop closes a connection.
 func (l *loop) drop(fd int) {
 	delete(l.conns, fd)
-	unix.Close(fd)
+	_ = unix.Close(fd)
 }
 
 // write writes what the kernel must take at once: no client here is ever behind.

@@ -30,20 +30,26 @@ var (
 	warm     = flag.Duration("warm", time.Second, "how long a scenario runs before it is measured")
 	measured = flag.Duration("measured", 4*time.Second, "how long it is measured")
 	sockets  = flag.Int("sockets", 3000, "sockets that are connected; with another number the goals mean nothing")
+	huge     = flag.Bool("large", false, "measure 100,000 sockets with 1,000,000 ids on several gateways, and nothing else")
+	holds    = flag.String("job", "", "what a child of this program holds; not for you")
 	profile  = flag.String("profile", "", "a file for a CPU profile of doit-socket while single emits are measured")
 )
 
 func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
+	err := run(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context) error {
+	if *holds != "" {
+		return serveJob(*holds)
+	}
 	for _, name := range append(names(*which), names(*only)...) {
 		if !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) &&
 			!slices.ContainsFunc(kinds, func(k kind) bool { return k.name == name }) {
@@ -56,6 +62,9 @@ func run(ctx context.Context) error {
 	}
 	defer b.remove()
 	r := newReport(ctx, *root)
+	if *huge {
+		return r.large(b)
+	}
 	var chosen []kind
 	for _, k := range kinds {
 		switch why := k.missing(); {
@@ -90,9 +99,13 @@ func run(ctx context.Context) error {
 	}
 	r.Took = time.Since(r.Date).Round(time.Second).String()
 	verdict, failed := r.verdict()
-	fmt.Printf("\n%s\n%s", r.table(), verdict)
+	text := fmt.Sprintf("Medians of %d runs.\n\n%s\n%s", *runs, r.table(), verdict)
+	for _, missing := range r.Missing {
+		text += "\nNot measured: " + missing + ".\n"
+	}
+	fmt.Printf("\n%s%s", r.head(), text)
 	if *docs != "" {
-		if err := r.write(*docs, verdict); err != nil {
+		if err := r.write(*docs, "figures", text); err != nil {
 			return err
 		}
 	}

@@ -37,6 +37,9 @@ var plots = []plot{
 	{"connects.svg", "Connects a second, with register", ofEach("idle.connects_per_second")},
 	{"scale.svg", "CPU of doit-socket per event, as the number of sockets grows, µs", []bar{
 		{"3,000 sockets", "embedded scale3000.cpu_us"}, {"10,000", "embedded scale10000.cpu_us"}, {"19,500", "embedded scale19500.cpu_us"}}},
+	{"rates.svg", "CPU of doit-socket per event, as the number of emits grows, µs", []bar{
+		{"100 emits a second", "embedded rate100.cpu_us"}, {"1,000", "embedded rate1000.cpu_us"}, {"2,000", "embedded open.cpu_us"},
+		{"5,000", "embedded rate5000.cpu_us"}, {"10,000", "embedded rate10000.cpu_us"}, {"as many as it can", "embedded single.cpu_us"}}},
 }
 
 // draw draws the plot as SVG, if there is anything to draw.

@@ -60,7 +60,7 @@ func listening(addresses []netip.AddrPort) bool {
 		if err != nil {
 			return false
 		}
-		conn.Close()
+		_ = conn.Close()
 	}
 	return true
 }
@@ -162,7 +162,7 @@ func addresses(n int) ([]netip.AddrPort, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		all = append(all, netip.MustParseAddrPort(l.Addr().String()))
 	}
 	return all, nil

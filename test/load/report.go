@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,7 +13,7 @@ import (
 	"time"
 )
 
-// A report is what is kept of a run: docs/benchmarks.json.
+// A report is what is kept of a run, as JSON beside the document.
 type report struct {
 	Date     time.Time            `json:"date"`
 	Took     string               `json:"took"`
@@ -150,13 +149,14 @@ func (f Figures) String() string {
 	return strings.Join(words, "  ")
 }
 
-const (
-	figuresBegin = "<!-- written by make bench: -->\n"
-	figuresEnd   = "<!-- until here -->\n"
-)
+// head says when, where and how.
+func (r *report) head() string {
+	return fmt.Sprintf("%s, commit %s, in %s: `%s`.\n%s.\n%s.\n\n", r.Date.Format("2006-01-02 15:04 MST"), r.Commit, r.Took, r.Command, r.Machine, strings.Join(r.Versions, "; "))
+}
 
-// write keeps the figures as JSON and plots, and puts the tables into benchmarks.md.
-func (r *report) write(docs, verdict string) error {
+// write keeps the figures as JSON, draws the plots, and puts the text between
+// the two lines of benchmarks.md that name the section.
+func (r *report) write(docs, section, text string) error {
 	folder := filepath.Join(docs, "benchmarks")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("report: %w", err)
@@ -165,37 +165,32 @@ func (r *report) write(docs, verdict string) error {
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	files := map[string][]byte{"figures.json": append(kept, '\n')}
-	var out bytes.Buffer
-	fmt.Fprintf(&out, "%s, commit %s, in %s: `%s`. Medians of %d runs.\n%s.\n", r.Date.Format("2006-01-02 15:04 MST"), r.Commit, r.Took, r.Command, *runs, r.Machine)
-	fmt.Fprintf(&out, "%s.\n\n", strings.Join(r.Versions, "; "))
-	for _, missing := range r.Missing {
-		fmt.Fprintf(&out, "Not measured: %s.\n\n", missing)
-	}
-	out.WriteString(verdict + "\n")
+	files := map[string][]byte{section + ".json": append(kept, '\n')}
+	var pictures strings.Builder
 	for _, p := range plots {
 		if image, ok := p.draw(r); ok {
 			files[p.file] = image
-			fmt.Fprintf(&out, "![%s](benchmarks/%s)\n", p.title, p.file)
+			fmt.Fprintf(&pictures, "![%s](benchmarks/%s)\n", p.title, p.file)
 		}
 	}
-	out.WriteString("\n" + r.table())
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil {
 			return fmt.Errorf("report: %w", err)
 		}
 	}
 	document := filepath.Join(docs, "benchmarks.md")
-	text, err := os.ReadFile(document)
+	old, err := os.ReadFile(document)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	before, rest, ok := strings.Cut(string(text), figuresBegin)
-	_, after, ok2 := strings.Cut(rest, figuresEnd)
+	begin, end := fmt.Sprintf("<!-- %s, written by test/load -->\n", section), fmt.Sprintf("<!-- end of %s -->\n", section)
+	before, rest, ok := strings.Cut(string(old), begin)
+	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return fmt.Errorf("%s has no place for the figures", document)
+		return fmt.Errorf("%s has no section %q to put the figures into", document, section)
 	}
-	if err := os.WriteFile(document, []byte(before+figuresBegin+"\n"+out.String()+"\n"+figuresEnd+after), 0o644); err != nil {
+	written := before + begin + "\n" + r.head() + text + "\n" + pictures.String() + "\n" + end + after
+	if err := os.WriteFile(document, []byte(written), 0o644); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	return nil

@@ -30,7 +30,7 @@ var scenarios = []scenario{
 		if err := f.closed("several", batch, ""); err != nil {
 			return err
 		}
-		return f.openLoop(rate)
+		return f.openLoop("open", rate)
 	}},
 	{"fanout", "one emit to all sockets", nil, func(f *fixture) error {
 		if err := f.add(slices.Repeat([][]string{{"all"}}, *sockets)); err != nil {
@@ -52,6 +52,17 @@ var scenarios = []scenario{
 			}
 			at = n
 			if err := f.closed(fmt.Sprint("scale", n), 1, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+	{"rates", "emits at a growing rate, open loop", []string{"embedded"}, func(f *fixture) error {
+		if err := f.add(own(0, *sockets)); err != nil {
+			return err
+		}
+		for _, n := range []int{100, 1000, 5000, 10_000} {
+			if err := f.openLoop(fmt.Sprint("rate", n), n); err != nil {
 				return err
 			}
 		}
