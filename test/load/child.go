@@ -39,12 +39,12 @@ func (j job) idsOf(socket int) []string {
 }
 
 // serveJob is the child: it connects, and hears and answers until its stdin ends.
-func serveJob(description string) error {
+func serveJob(stop <-chan struct{}, description string) error {
 	var j job
 	if err := json.Unmarshal([]byte(description), &j); err != nil {
 		return fmt.Errorf("job: %w", err)
 	}
-	l, err := newLoop()
+	l, err := newLoop(stop)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (f *fixture) closed(scenario string, receivers int, profile string) error {
 	if err := f.during(*warm); err != nil {
 		return err
 	}
-	defer f.fetchProfile(profile, *measured)()
+	defer f.profiling(profile, *measured)()
 	m, err := f.meter()
 	if err != nil {
 		return err

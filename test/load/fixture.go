@@ -2,9 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"net/http"
-	"os"
 	"strings"
 	"time"
 )
@@ -23,14 +20,14 @@ type fixture struct {
 type Figures map[string]float64
 
 // with starts a server, has it measured and stops it.
-func with(b *build, k kind, figures Figures, measure func(*fixture) error) error {
+func with(stop <-chan struct{}, b *build, k kind, figures Figures, measure func(*fixture) error) error {
 	s, err := k.start(b)
 	if err != nil {
 		return err
 	}
 	defer s.processes.stop()
 	s.name = k.name
-	l, err := newLoop()
+	l, err := newLoop(stop)
 	if err != nil {
 		return err
 	}
@@ -120,31 +117,3 @@ func (f *fixture) counted() error {
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// fetchProfile takes a CPU profile of ours for a time, or nothing if there is
-// no file for it. It returns what waits for it.
-func (f *fixture) fetchProfile(file string, d time.Duration) (wait func()) {
-	if file == "" || !f.server.admin.IsValid() {
-		return func() {}
-	}
-	fetched := make(chan struct{})
-	go func() {
-		defer close(fetched)
-		resp, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", f.server.admin, d.Seconds()))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "profile:", err)
-			return
-		}
-		defer func() { _ = resp.Body.Close() }()
-		out, err := os.Create(file)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "profile:", err)
-			return
-		}
-		defer func() { _ = out.Close() }()
-		if _, err := io.Copy(out, resp.Body); err != nil {
-			fmt.Fprintln(os.Stderr, "profile:", err)
-		}
-	}()
-	return func() { <-fetched }
-}

@@ -17,8 +17,8 @@ const (
 )
 
 // large measures it and reports.
-func (r *report) large(b *build) error {
-	figures, err := measureLarge(b)
+func (r *report) large(stop <-chan struct{}, b *build) error {
+	figures, err := measureLarge(stop, b)
 	if err != nil {
 		return fmt.Errorf("large: %w", err)
 	}
@@ -31,13 +31,13 @@ func (r *report) large(b *build) error {
 	return r.write(*docs, "large", r.table())
 }
 
-func measureLarge(b *build) (Figures, error) {
+func measureLarge(stop <-chan struct{}, b *build) (Figures, error) {
 	s, gateways, err := startCluster(b, largeGateways)
 	if err != nil {
 		return nil, err
 	}
 	defer s.processes.stop()
-	l, err := newLoop()
+	l, err := newLoop(stop)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func TestOrder(t *testing.T) {
 		{"not ours", []string{`42["news",{"n":0}]`}, false},
 		{"cut short", []string{event(0)[:60]}, false},
 	} {
-		l, err := newLoop()
+		l, err := newLoop(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

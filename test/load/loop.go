@@ -16,7 +16,8 @@ import (
 type loop struct {
 	epoll   int
 	began   time.Time
-	conns   map[int]conn // by descriptor
+	stop    <-chan struct{} // closed when the run is given up
+	conns   map[int]conn    // by descriptor
 	input   [64 << 10]byte
 	sources int // connections made so far; see source
 }
@@ -29,15 +30,19 @@ type conn interface {
 	lost(l *loop) error
 }
 
-// errTime is returned when what must happen did not happen in time.
-var errTime = errors.New("not in time")
+var (
+	// errTime is returned when what must happen did not happen in time.
+	errTime = errors.New("not in time")
+	// errStopped is returned when the run was given up meanwhile.
+	errStopped = errors.New("interrupted")
+)
 
-func newLoop() (*loop, error) {
+func newLoop(stop <-chan struct{}) (*loop, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	return &loop{epoll: epoll, began: time.Now(), conns: make(map[int]conn)}, nil
+	return &loop{epoll: epoll, began: time.Now(), stop: stop, conns: make(map[int]conn)}, nil
 }
 
 // close closes all connections. Their servers see a reset or an end, as they would from a browser that is killed.
@@ -60,6 +65,9 @@ func (l *loop) source() unix.Sockaddr {
 // connect opens a connection. On loopback that does not wait, so long as the server's backlog has room.
 func (l *loop) connect(to netip.AddrPort, c conn) (fd int, err error) {
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if errors.Is(err, unix.EMFILE) {
+		return 0, fmt.Errorf("after %d connections: %w: ulimit -n 20000 is needed", len(l.conns), err)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("socket: %w", err)
 	}
@@ -110,6 +118,11 @@ func (l *loop) until(bound time.Duration, done func() bool) error {
 	deadline := l.now() + bound
 	var events [256]unix.EpollEvent
 	for !done() {
+		select {
+		case <-l.stop:
+			return errStopped
+		default:
+		}
 		if l.now() > deadline {
 			return errTime
 		}

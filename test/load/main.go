@@ -33,6 +33,7 @@ var (
 	huge     = flag.Bool("large", false, "measure 100,000 sockets with 1,000,000 ids on several gateways, and nothing else")
 	holds    = flag.String("job", "", "what a child of this program holds; not for you")
 	profile  = flag.String("profile", "", "a file for a CPU profile of doit-socket while single emits are measured")
+	heap     = flag.String("heap", "", "a file for a heap profile of doit-socket with idle sockets")
 )
 
 func main() {
@@ -48,7 +49,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	if *holds != "" {
-		return serveJob(*holds)
+		return serveJob(ctx.Done(), *holds)
 	}
 	for _, name := range append(names(*which), names(*only)...) {
 		if !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) &&
@@ -63,7 +64,7 @@ func run(ctx context.Context) error {
 	defer b.remove()
 	r := newReport(ctx, *root)
 	if *huge {
-		return r.large(b)
+		return r.large(ctx.Done(), b)
 	}
 	var chosen []kind
 	for _, k := range kinds {
@@ -85,11 +86,8 @@ func run(ctx context.Context) error {
 				if sc.servers != nil && !slices.Contains(sc.servers, k.name) {
 					continue
 				}
-				if err := ctx.Err(); err != nil {
-					return err
-				}
 				figures := Figures{}
-				if err := with(b, k, figures, sc.run); err != nil {
+				if err := with(ctx.Done(), b, k, figures, sc.run); err != nil {
 					return fmt.Errorf("%s: %w", sc.name, err)
 				}
 				r.add(k.name, figures)

@@ -39,8 +39,8 @@ func newReport(ctx context.Context, root string) *report {
 	var kept []string
 	for _, version := range []string{
 		said("go", "version"),
-		"Node " + said("node", "--version"),
-		said("npm", "ls", "--prefix", "test/load/peers/node", "--parseable", "--long", "socket.io"),
+		said("node", "-p", "const of = (name) => name + ' ' + require('./test/load/peers/node/node_modules/' + name + '/package.json').version;"+
+			"['node ' + process.version, of('socket.io'), of('express')].join(', ')"),
 		said("nginx", "-v"),
 		said("dpkg-query", "-W", "libnginx-mod-nchan"),
 		said(os.Getenv("CENTRIFUGO_BIN"), "version"),
@@ -51,7 +51,7 @@ func newReport(ctx context.Context, root string) *report {
 	}
 	return &report{
 		Date:     time.Now().UTC(),
-		Command:  "load " + strings.Join(os.Args[1:], " "),
+		Command:  "test/load " + strings.Join(os.Args[1:], " "),
 		Commit:   said("git", "describe", "--always", "--dirty"),
 		Machine:  machine(),
 		Versions: kept,

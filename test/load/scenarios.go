@@ -39,10 +39,17 @@ var scenarios = []scenario{
 		return f.fanOut()
 	}},
 	{"polling", "idle sessions on polling", []string{"embedded", "node"}, func(f *fixture) error {
-		return f.connect("polling", own(0, *sockets), f.addPollers)
+		if err := f.connect("polling", own(0, *sockets), f.addPollers); err != nil {
+			return err
+		}
+		return f.account("polling", *sockets)
 	}},
 	{"many", "15,000 idle sockets", []string{"embedded", "node", "nchan"}, func(f *fixture) error {
-		return f.connect("many", own(0, 15_000), f.add)
+		const n = 15_000
+		if err := f.connect("many", own(0, n), f.add); err != nil {
+			return err
+		}
+		return f.account("many", n)
 	}},
 	{"scale", "single emits at a growing number of sockets", []string{"embedded"}, func(f *fixture) error {
 		at := 0
