@@ -8,8 +8,11 @@ import (
 const (
 	// senders is how many pages emit at the same time in closed loop.
 	senders = 8
-	// unknownEach is one of how many emits goes to an id that nobody has.
+	// unknownEach is one of how many emits goes to an id that nobody has, and
+	// unknownIDs how many such ids a sender knows: nchan's shared memory is
+	// full after some ten thousand.
 	unknownEach = 20
+	unknownIDs  = 100
 )
 
 // closed emits in closed loop: each sender waits for its answer before it emits
@@ -29,7 +32,7 @@ func (f *fixture) closed(scenario string, receivers int, profile string) error {
 				return nil
 			}
 			if emits++; emits%unknownEach == 0 {
-				return e.emit(f.loop, []string{fmt.Sprintf("nobody%d-%d", i, emits)}, payload(0, 0), nobody)
+				return e.emit(f.loop, []string{fmt.Sprintf("nobody%d-%d", i, emits/unknownEach%unknownIDs)}, payload(0, 0), nobody)
 			}
 			if at+receivers > len(own) {
 				at = 0

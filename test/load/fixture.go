@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -33,11 +32,12 @@ func with(stop <-chan struct{}, b *build, k kind, figures Figures, measure func(
 	}
 	defer l.close()
 	if err := measure(&fixture{loop: l, server: s, ledger: &ledger{}, figures: figures}); err != nil {
-		var said strings.Builder
 		for _, p := range s.processes {
-			said.Write(p.output.Bytes())
+			const most = 2000
+			said := p.output.Bytes()
+			err = fmt.Errorf("%w\n%s", err, said[max(0, len(said)-most):])
 		}
-		return fmt.Errorf("%s: %w\n%s", k.name, err, said.String())
+		return fmt.Errorf("%s: %w", k.name, err)
 	}
 	return nil
 }

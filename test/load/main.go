@@ -28,7 +28,7 @@ var (
 	root     = flag.String("root", "../..", "where the repository is")
 	docs     = flag.String("docs", "", "the folder whose benchmarks.md gets the figures")
 	warm     = flag.Duration("warm", time.Second, "how long a scenario runs before it is measured")
-	measured = flag.Duration("measured", 4*time.Second, "how long it is measured")
+	measured = flag.Duration("measured", 3*time.Second, "how long it is measured")
 	sockets  = flag.Int("sockets", 3000, "sockets that are connected; with another number the goals mean nothing")
 	huge     = flag.Bool("large", false, "measure 100,000 sockets with 1,000,000 ids on several gateways, and nothing else")
 	holds    = flag.String("job", "", "what a child of this program holds; not for you")
