@@ -87,8 +87,13 @@ func run(ctx context.Context) error {
 					continue
 				}
 				figures := Figures{}
-				if err := with(ctx.Done(), b, k, figures, sc.run); err != nil {
-					return fmt.Errorf("%s: %w", sc.name, err)
+				if err := with(ctx.Done(), b, k, figures, sc.run); errors.Is(err, errStopped) {
+					return err
+				} else if err != nil {
+					fault := fmt.Sprintf("run %d  %-8s %v", n+1, sc.name, err)
+					fmt.Println(fault)
+					r.Faults = append(r.Faults, fault)
+					continue
 				}
 				r.add(k.name, figures)
 				fmt.Printf("run %d  %-8s %-10s %s\n", n+1, sc.name, k.name, figures)
@@ -101,13 +106,19 @@ func run(ctx context.Context) error {
 	for _, missing := range r.Missing {
 		text += "\nNot measured: " + missing + ".\n"
 	}
+	for _, fault := range r.Faults {
+		text += "\nFailed, and not in the figures: " + fault + "\n"
+	}
 	fmt.Printf("\n%s%s", r.head(), text)
 	if *docs != "" {
 		if err := r.write(*docs, "figures", text); err != nil {
 			return err
 		}
 	}
-	if failed {
+	switch {
+	case len(r.Faults) > 0:
+		return fmt.Errorf("%d parts failed, see above", len(r.Faults))
+	case failed:
 		return errors.New("a goal is missed")
 	}
 	return nil

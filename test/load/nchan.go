@@ -27,6 +27,7 @@ http {
 	fastcgi_temp_path %[2]s/fastcgi;
 	uwsgi_temp_path %[2]s/uwsgi;
 	scgi_temp_path %[2]s/scgi;
+	nchan_shared_memory_size 1024M; # it frees late what nobody keeps
 	nchan_store_messages off;
 	server {
 		listen %[3]s backlog=4096;

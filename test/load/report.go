@@ -22,7 +22,8 @@ type report struct {
 	Machine  string               `json:"machine"`
 	Versions []string             `json:"versions"`
 	Missing  []string             `json:"missing,omitempty"`
-	Figures  map[string][]Figures `json:"figures"` // by server, one for each run of each scenario
+	Faults   []string             `json:"faults,omitempty"` // parts that were not measured to their end
+	Figures  map[string][]Figures `json:"figures"`          // by server, one for each run of each scenario
 }
 
 func newReport(ctx context.Context, root string) *report {
