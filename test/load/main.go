@@ -77,28 +77,8 @@ func run(ctx context.Context) error {
 			chosen = append(chosen, k)
 		}
 	}
-	for n := range *runs {
-		for _, sc := range scenarios {
-			if *which != "" && !slices.Contains(names(*which), sc.name) {
-				continue
-			}
-			for _, k := range chosen {
-				if sc.servers != nil && !slices.Contains(sc.servers, k.name) {
-					continue
-				}
-				figures := Figures{}
-				if err := with(ctx.Done(), b, k, figures, sc.run); errors.Is(err, errStopped) {
-					return err
-				} else if err != nil {
-					fault := fmt.Sprintf("run %d  %-8s %v", n+1, sc.name, err)
-					fmt.Println(fault)
-					r.Faults = append(r.Faults, fault)
-					continue
-				}
-				r.add(k.name, figures)
-				fmt.Printf("run %d  %-8s %-10s %s\n", n+1, sc.name, k.name, figures)
-			}
-		}
+	if err := r.measure(ctx.Done(), b, chosen); err != nil {
+		return err
 	}
 	r.Took = time.Since(r.Date).Round(time.Second).String()
 	verdict, failed := r.verdict()
@@ -120,6 +100,35 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("%d parts failed, see above", len(r.Faults))
 	case failed:
 		return errors.New("a goal is missed")
+	}
+	return nil
+}
+
+// measure takes all scenarios of all servers in turns, as often as there are runs.
+func (r *report) measure(stop <-chan struct{}, b *build, chosen []kind) error {
+	for n := range *runs {
+		for _, sc := range scenarios {
+			if *which != "" && !slices.Contains(names(*which), sc.name) {
+				continue
+			}
+			for _, k := range chosen {
+				if sc.servers != nil && !slices.Contains(sc.servers, k.name) {
+					continue
+				}
+				figures := Figures{}
+				err := with(stop, b, k, figures, sc.run)
+				switch {
+				case errors.Is(err, errStopped):
+					return err
+				case err != nil:
+					r.Faults = append(r.Faults, fmt.Sprintf("run %d, %s: %v", n+1, sc.name, err))
+					fmt.Println(r.Faults[len(r.Faults)-1])
+				default:
+					r.add(k.name, figures)
+					fmt.Printf("run %d  %-8s %-10s %s\n", n+1, sc.name, k.name, figures)
+				}
+			}
+		}
 	}
 	return nil
 }
