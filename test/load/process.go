@@ -71,7 +71,9 @@ func (p *process) stop() {
 	select {
 	case <-p.ended:
 	case <-time.After(2 * time.Second): // ours would drain its sockets
-		_ = p.cmd.Process.Kill()
+		for _, pid := range p.pids() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 		<-p.ended
 	}
 }
