@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -49,6 +50,10 @@ type Ingest struct {
 	receipts *receipts
 	metrics  *metrics
 	log      *slog.Logger
+
+	mu sync.Mutex
+	// Guarded by mu.
+	joined time.Time // when an emit last found other nodes
 }
 
 // New returns an ingest that publishes on nc.
