@@ -4,6 +4,8 @@
 # make test-cluster   three nats-servers, two gateways, two ingests, killed in turn: about 2 minutes
 # make soak    connects and resets for SOAK, 2h by default, and what is left after them
 # make test-compose   the compose file in a Docker engine of its own: root, Debian, some minutes
+# make bench   CPU, memory and latency, beside Node's Socket.IO and others, into docs/benchmarks.md: about 13 minutes
+# make bench-scale    100,000 sockets and 1,000,000 ids on several gateways: about a minute, 4 GB
 # make check   format, vet, lint, borders between packages
 # make build   bin/doit-socket, bin/doit-socket-gateway, bin/doit-socket-ingest
 # make client  fetches the Socket.IO client that the binary serves
@@ -20,9 +22,9 @@ FUZZTIME      := 60s
 SOAK          := 2h
 TOOLS         := $(CURDIR)/.tools/bin
 
-.PHONY: run build client test test-go test-browser test-cluster test-compose edge soak check borders fuzz vuln
+.PHONY: run build client test test-go test-browser test-cluster test-compose edge soak bench bench-scale check borders fuzz vuln
 
-run:
+run: client
 	go run ./embedded
 
 build: client
@@ -40,6 +42,7 @@ test: test-go test-browser
 NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc npm:npm \
                  haproxy:haproxy nginx:nginx caddy:caddy systemd-analyze:systemd kubectl:kubernetes-client
 NEEDS_BROWSER := chromium:chromium node:nodejs npm:npm
+NEEDS_BENCH   := node:nodejs npm:npm
 NEEDS_COMPOSE := docker:docker.io dockerd:docker.io docker-compose:docker-compose busybox:busybox-static haproxy:haproxy node:nodejs npm:npm
 
 test-go:
@@ -47,6 +50,7 @@ test-go:
 	clients/browser/fetch.sh
 	go test -race ./...
 	go test -race ./gateway/eio -without-poller
+	cd test/load && go test -race ./...
 
 test-browser:
 	test/needs.sh $(NEEDS_BROWSER)
@@ -75,11 +79,26 @@ test-cluster:
 soak:
 	go test -tags soak -count 1 -v -timeout 0 -run '^TestChurn$$' ./test/soak -soak.duration $(SOAK)
 
+# On a machine that has nothing else to do. nchan and Centrifugo are measured where they are: CENTRIFUGO_BIN names the one.
+bench:
+	test/needs.sh $(NEEDS_BENCH)
+	test/needs.sh nginx:nginx nchan:libnginx-mod-nchan || true
+	cd test/load
+	npm ci --prefix peers/node --no-audit --no-fund --silent
+	go build -o out/load . && out/load -docs ../../docs
+
+bench-scale:
+	cd test/load
+	go build -o out/load . && out/load -large -docs ../../docs
+
 check: borders $(TOOLS)/golangci-lint
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
-	go vet ./...
-	go mod tidy -diff
-	$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
+	for module in . test/load; do
+		cd $(CURDIR)/$$module
+		go vet ./...
+		go mod tidy -diff
+		$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
+	done
 
 $(TOOLS)/golangci-lint: Makefile
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)

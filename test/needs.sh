@@ -7,6 +7,7 @@ for need in "$@"; do
 	program=${need%%:*} package=${need#*:}
 	case $program in
 	php-curl) php -m 2>/dev/null | grep -qx curl || missing+=("$package") ;;
+	nchan) [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=("$package") ;;
 	*) command -v "$program" >/dev/null || missing+=("$package") ;;
 	esac
 done

@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // A poller waits for what comes on the idle websockets of a server, in one
@@ -98,6 +99,11 @@ func (p *poller) start() error {
 	}
 	file := os.NewFile(uintptr(descriptor), "epoll")
 	raw, err := file.SyscallConn()
+	if err == nil {
+		// An error is the only word that the runtime does not poll this one:
+		// whoever parked here would wait for ever.
+		err = file.SetReadDeadline(time.Time{})
+	}
 	if err != nil {
 		_ = file.Close()
 		return fmt.Errorf("epoll: %w", err)
@@ -126,12 +132,12 @@ func (p *poller) run(raw syscall.RawConn) {
 		var n int
 		err := raw.Read(func(fd uintptr) bool {
 			n, _ = syscall.EpollWait(int(fd), events, 0) //nolint:gosec // a descriptor
-			return n > 0
+			return n != 0                                // the runtime tells of news once: only who has found nothing may wait
 		})
 		if err != nil {
 			return
 		}
-		for _, event := range events[:n] {
+		for _, event := range events[:max(n, 0)] { // -1 if interrupted
 			p.mu.Lock()
 			who := p.parked[event.Fd]
 			p.take(who.socket)

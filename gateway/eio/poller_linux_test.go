@@ -4,7 +4,10 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
+
+	"github.com/gobwas/ws"
 )
 
 // An idle websocket has no goroutine, and hears all the same.
@@ -76,5 +79,76 @@ func (s *Session) tryAbort() {
 	}
 	if socket := s.websocket(); socket != nil {
 		socket.abort()
+	}
+}
+
+// Where the process has no descriptor left for the epoll, a websocket waits in
+// a goroutine, and in the epoll as soon as there is one.
+func TestNoDescriptorForTheEpoll(t *testing.T) {
+	if *withoutPoller {
+		t.Skip("there is no epoll")
+	}
+	a := start(t)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 0
+	set := func(l *syscall.Rlimit) {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, l); err != nil {
+			t.Error(err)
+		}
+	}
+	a.onOpen = func(*Session) { set(&none) }
+	t.Cleanup(func() { set(&limit) })
+	w := a.socket(4)
+	w.send("4first")
+	w.want("4first")
+	epolls := func() bool {
+		a.poller.mu.Lock()
+		defer a.poller.mu.Unlock()
+		return a.poller.file != nil
+	}
+	if epolls() {
+		t.Error("there was a descriptor")
+	}
+	set(&limit)
+	w.send("4second")
+	w.want("4second")
+	until(t, "the epoll", epolls)
+	w.send("4third")
+	w.want("4third")
+}
+
+// Whatever comes in one moment on many websockets is handled, and what comes
+// in pieces of a byte: so many heartbeats are answered at once.
+func TestAllAtOnce(t *testing.T) {
+	a := start(t)
+	all := make([]*socket, 500)
+	for i := range all {
+		all[i] = a.socket(4)
+	}
+	for range 5 {
+		var clients sync.WaitGroup
+		together := make(chan struct{})
+		for i, w := range all {
+			clients.Go(func() {
+				<-together
+				frame := text("4at once")
+				if i%50 > 0 {
+					w.raw(frame)
+				} else {
+					for _, b := range frame {
+						w.raw([]byte{b})
+					}
+				}
+				if op, got, err := w.next(); err != nil || op != ws.OpText || string(got) != "4at once" {
+					t.Errorf("got %v %q, %v", op, got, err)
+				}
+			})
+		}
+		close(together)
+		clients.Wait()
 	}
 }

@@ -84,8 +84,8 @@ func (srv *Server) upgradeConn(w http.ResponseWriter, r *http.Request) (*wsConn,
 	c.window, _ = conn.(windowed)
 	if sc, ok := conn.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw = raw
-			_ = raw.Control(func(fd uintptr) { c.descriptor = int(fd) }) //nolint:gosec // a descriptor
+			// Not called where the connection is closed: 0 is a descriptor too.
+			_ = raw.Control(func(fd uintptr) { c.raw, c.descriptor = raw, int(fd) }) //nolint:gosec // a descriptor
 		}
 	}
 	return c, early, nil

@@ -204,7 +204,7 @@ func (in *Ingest) emit(ids []string, event string, data []byte) (reached bool, e
 	if err != nil {
 		return false, err
 	}
-	if in.Local != nil && in.Local.Alone() {
+	if in.isAlone() {
 		return emitTo(in.Local, subjects, payload), nil
 	}
 	return in.receipts.request(subjects, payload)

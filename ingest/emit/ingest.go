@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -49,6 +50,10 @@ type Ingest struct {
 	receipts *receipts
 	metrics  *metrics
 	log      *slog.Logger
+
+	mu sync.Mutex
+	// Guarded by mu.
+	joined time.Time // when an emit last found other nodes
 }
 
 // New returns an ingest that publishes on nc.
@@ -112,7 +117,7 @@ func (in *Ingest) answer(c *gin.Context, reached bool, err error) {
 	if err != nil {
 		in.log.Debug("emit refused", "status", code, "error", err)
 	}
-	in.metrics.emits.WithLabelValues(strconv.Itoa(code), body).Inc()
+	in.metrics.answered(code, body)
 	c.Writer.Header()["Content-Type"] = plainText
 	c.Status(code)
 	_, _ = c.Writer.WriteString(body)

@@ -1,5 +1,7 @@
 package emit
 
+import "time"
+
 // A Local is the gateway of the same process. While no other node could have
 // sockets, an emit goes to it and not over the bus; docs/decisions/0010 says
 // what that gains and why nobody can tell.
@@ -9,6 +11,22 @@ type Local interface {
 	// Emit serves the sockets of a user and returns how many took the event,
 	// when it is written to them.
 	Emit(subject string, payload []byte) (sockets int)
+}
+
+// isAlone reports whether an emit goes to [Ingest.Local]. While others were
+// there a moment ago it does not: an emit that they have answered may still be
+// on its way to the sockets here, and what follows must not overtake it.
+func (in *Ingest) isAlone() bool {
+	if in.Local == nil {
+		return false
+	}
+	alone := in.Local.Alone()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !alone {
+		in.joined = time.Now()
+	}
+	return alone && time.Since(in.joined) >= 2*in.receipts.bound // it was answered in one
 }
 
 func emitTo(local Local, subjects []string, payload []byte) (reached bool) {

@@ -1,6 +1,8 @@
 package emit
 
 import (
+	"net/http"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
@@ -10,6 +12,8 @@ import (
 // metrics are what an ingest counts. docs/operations.md lists them.
 type metrics struct {
 	emits     *prometheus.CounterVec
+	ok        prometheus.Counter // of emits
+	nobody    prometheus.Counter // of emits
 	malformed prometheus.Counter // receipts
 	late      prometheus.Counter // receipts
 }
@@ -23,12 +27,24 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		malformed: prometheus.NewCounter(dropped("malformed")),
 		late:      prometheus.NewCounter(dropped("late")),
 	}
-	m.emits.WithLabelValues("200", "OK")
-	for _, status := range []string{"200", "400", "405", "413", "503"} {
+	m.ok, m.nobody = m.emits.WithLabelValues("200", "OK"), m.emits.WithLabelValues("200", "ERROR")
+	for _, status := range []string{"400", "405", "413", "503"} {
 		m.emits.WithLabelValues(status, "ERROR")
 	}
 	r.MustRegister(m.emits, m.malformed, m.late)
 	return m
+}
+
+// answered counts an emit.
+func (m *metrics) answered(status int, answer string) {
+	switch {
+	case status != http.StatusOK:
+		m.emits.WithLabelValues(strconv.Itoa(status), answer).Inc()
+	case answer == "OK":
+		m.ok.Inc()
+	default:
+		m.nobody.Inc()
+	}
 }
 
 // dropped describes a counter of receipts; the label is constant because nats.go counts one of them.

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -59,4 +61,60 @@ func TestTwoBoxes(t *testing.T) {
 	again := siotest.Dial(t, a.URL, siotest.Options{})
 	again.Register("on a")
 	check(map[string]*siotest.Client{"on a": again, "on b": onB}, a, b)
+}
+
+// A box comes and goes under load, killed or told to: whichever way an emit
+// takes, all tabs hear all of them in one order, and every answer is right.
+func TestABoxComesAndGoesUnderLoad(t *testing.T) {
+	t.Setenv("DOIT_CLUSTER_SECRET", "a secret of enough characters")
+	addresses := []string{siotest.FreeAddress(t), siotest.FreeAddress(t)}
+	boot := func(i int) *siotest.Program {
+		return start(t, "embedded", "--drain", "100ms", "--node", "box-"+string(rune('a'+i)), "--cluster-listen", addresses[i], "--cluster-routes", addresses[1-i])
+	}
+	a := boot(0)
+	tabs := []*siotest.Client{siotest.Dial(t, a.URL, siotest.Options{}), siotest.Dial(t, a.URL, siotest.Options{EIO: 3, Polling: true})}
+	var all sync.WaitGroup
+	for _, tab := range tabs {
+		tab.Register("u")
+		all.Go(func() {
+			for want := 0.; ; want++ {
+				switch e := tab.Next(); {
+				case e.Name == "end":
+					return
+				case e.Name != "e" || e.Args[0] != want:
+					t.Errorf("heard %v, want %v", e, want)
+					return
+				}
+			}
+		})
+	}
+	stop := make(chan struct{})
+	all.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				siotest.MustPost(t, a.URL, "u", "end", "1")
+				return
+			default:
+			}
+			if status, body := siotest.Post(t, a.URL, []string{"u"}, "e", strconv.Itoa(n)); body != "OK" {
+				t.Errorf("emit %d: %d %s", n, status, body)
+			}
+			if status, body := siotest.Post(t, a.URL, []string{"nobody"}, "e", "1"); status != 200 || body != "ERROR" {
+				t.Errorf("to nobody: %d %s", status, body)
+			}
+		}
+	})
+	for _, end := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		b := boot(1)
+		onB := siotest.Dial(t, b.URL, siotest.Options{})
+		onB.Register("u")
+		if e := onB.Next(); e.Name != "e" {
+			t.Errorf("the other box heard %v", e)
+		}
+		b.Signal(end)
+		<-b.Ended()
+	}
+	close(stop)
+	all.Wait()
 }
