@@ -121,3 +121,13 @@ func innocent() error {
 	}
 	return nil
 }
+
+// tryAbort ends a session's websocket, if there are both.
+func (s *Session) tryAbort() {
+	if s == nil {
+		return
+	}
+	if socket := s.websocket(); socket != nil {
+		socket.abort()
+	}
+}

@@ -72,16 +72,6 @@ func TestWaitsEnd(t *testing.T) {
 	until(t, "all to be closed", func() bool { return a.Sessions() == 0 })
 }
 
-// tryAbort ends a session's websocket, if there are both.
-func (s *Session) tryAbort() {
-	if s == nil {
-		return
-	}
-	if socket := s.websocket(); socket != nil {
-		socket.abort()
-	}
-}
-
 // Where the process has no descriptor left for the epoll, a websocket waits in
 // a goroutine, and in the epoll as soon as there is one.
 func TestNoDescriptorForTheEpoll(t *testing.T) {

@@ -249,7 +249,7 @@ func (c *wsConn) tryWrite() error {
 	}
 	// Not through raw: its Write would wait for the carrier, and its Control
 	// costs as much as all else here that is not the kernel's.
-	n, err := syscall.Write(c.descriptor, c.rest)
+	n, err := send(c.descriptor, c.rest)
 	switch {
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 		return nil

@@ -12,15 +12,16 @@ import (
 // A space is a client in a namespace, which pages call a socket. It is the
 // hub's Conn. Send, Flush, Close and ID may be called from any goroutine.
 type space struct {
-	client *client
-	name   string // of the namespace
-	id     string
-	member *hub.Socket
-	named  atomic.Bool // it has registered an id, at some time
+	client  *client
+	session *eio.Session // the client's
+	name    string       // of the namespace
+	id      string
+	member  *hub.Socket
+	named   atomic.Bool // it has registered an id, at some time
 }
 
 func newSpace(c *client, name, id string) *space {
-	s := &space{client: c, name: name, id: id}
+	s := &space{client: c, session: c.session, name: name, id: id}
 	s.member = c.gateway.hub.Attach(s)
 	c.gateway.sockets.Add(1)
 	c.gateway.nameless.Add(1)
@@ -52,16 +53,16 @@ func (s *space) Send(m *hub.Message) bool {
 		frame = s.frame(packet{kind: parser.EVENT, data: m.Payload})
 		m.Frame = frame
 	}
-	return s.client.session.Send(frame)
+	return s.session.Send(frame)
 }
 
 // Flush writes what Send has queued and reports whether the socket is open after it.
-func (s *space) Flush() (open bool) { return s.client.session.Flush() }
+func (s *space) Flush() (open bool) { return s.session.Flush() }
 
 // Close tells the page that the server disconnects it, for good: clients do
 // not come back by themselves from that, as with Node's socket.disconnect().
 func (s *space) Close() {
-	s.client.session.Finish(s.frame(packet{kind: parser.DISCONNECT}), reasonKicked)
+	s.session.Finish(s.frame(packet{kind: parser.DISCONNECT}), reasonKicked)
 }
 
 // acknowledge answers an event that came with a callback.
@@ -69,7 +70,7 @@ func (s *space) acknowledge(ack string, answer []byte) {
 	if ack == "" {
 		return
 	}
-	s.client.session.Send(s.frame(packet{kind: parser.ACK, ack: ack, data: answer}))
+	s.session.Send(s.frame(packet{kind: parser.ACK, ack: ack, data: answer}))
 	s.Flush()
 }
 
