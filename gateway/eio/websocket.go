@@ -99,17 +99,23 @@ type listener interface {
 	fault(*wsConn, error)
 }
 
-// next waits for bytes and handles them. An error is the end of the connection.
+// next waits for bytes and handles them, and those behind them if there may be
+// any. An error is the end of the connection.
 func (c *wsConn) next(l listener) error {
-	buffer, n, err := c.read()
-	if err == nil {
-		err = c.handle(buffer[:n], l)
-		runtime.Gosched() // who floods waits behind the neighbours' events
+	for {
+		buffer, n, err := c.read()
+		if err == nil {
+			err = c.handle(buffer[:n], l)
+			runtime.Gosched() // who floods waits behind the neighbours' events
+		}
+		full := n == len(buffer)
+		if buffer != nil {
+			readBuffers.Put(buffer)
+		}
+		if err != nil || !full {
+			return err
+		}
 	}
-	if buffer != nil {
-		readBuffers.Put(buffer)
-	}
-	return err
 }
 
 // handle handles bytes as they came.
