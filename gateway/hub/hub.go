@@ -7,7 +7,8 @@
 //	         confirm.go: what was subscribed or given up, NATS has it
 //	         gap.go: what NATS or a worker may have lost, the sockets hear of it
 //
-// A user's messages stay in order because one worker handles them all. A
+// A user's messages from the bus stay in order because one worker handles them
+// all; what this process emits itself ([Hub.Emit]) comes in the order of the calls. A
 // worker never waits for a socket: [Conn.Send] queues, and a socket whose
 // queue is full is closed by itself.
 package hub
