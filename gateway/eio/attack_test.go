@@ -187,7 +187,7 @@ func TestPauseAgainstMessage(t *testing.T) {
 		for range 50 {
 			began := time.Now()
 			waiting := p.wait()
-			time.Sleep(time.Until(began.Add(probePause)))
+			time.Sleep(time.Until(began.Add(latePoll)))
 			p.session.write(Message([]byte("x")))
 			switch got := await(t, "the GET", waiting); got.body {
 			case "4x":

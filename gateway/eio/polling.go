@@ -9,9 +9,11 @@ import (
 	"time"
 )
 
-// probePause is how soon a poll is answered while the browser is about to
-// upgrade: it waits for its last poll to end. Node's server uses the same.
-const probePause = 100 * time.Millisecond
+// latePoll is how long a poll may be on its way while the browser says on
+// another connection that it is the last one: with a websocket's probe, or with
+// the packet close. Node's server has one thread and keeps the order in which
+// the two came; we cannot know it. Its pause after a probe is the same.
+const latePoll = 100 * time.Millisecond
 
 // bodyTimeout bounds the time that the body of a request may take.
 const bodyTimeout = 30 * time.Second
@@ -31,8 +33,14 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	switch {
 	case s.closed:
+		owed := s.owed
+		s.owed = false
 		s.mu.Unlock()
-		refuse(w, errSession)
+		if owed {
+			s.answerPoll(w, []*Frame{frameNoop})
+		} else {
+			refuse(w, errSession)
+		}
 		return
 	case s.socket != nil:
 		s.mu.Unlock()
@@ -53,22 +61,18 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 	}
 	poll := make(chan []*Frame, 1) // one answer, and nobody waits to give it
 	s.poll = poll
-	var pause <-chan time.Time
 	if s.probed {
-		pause = time.After(probePause)
+		s.releasePoll()
 	}
 	s.mu.Unlock()
 
 	select {
-	case frames := <-poll:
-		s.answerPoll(w, frames)
-	case <-pause:
-		s.mu.Lock()
-		if s.poll == poll {
-			s.releasePoll()
+	case frames, ok := <-poll:
+		if ok {
+			s.answerPoll(w, frames)
+		} else {
+			refuse(w, errBadRequest) // a websocket has taken over
 		}
-		s.mu.Unlock()
-		s.answerPoll(w, <-poll)
 	case <-r.Context().Done():
 		s.Close(ReasonNetwork)
 	}
@@ -97,6 +101,11 @@ func (s *Session) answerPoll(w http.ResponseWriter, frames []*Frame) {
 // servePost takes the packets of a POST, in their order, one POST at a time.
 func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		refuse(w, errSession)
+		return
+	}
 	mismatch, overlap := s.socket != nil, s.posting
 	s.posting = !mismatch
 	s.mu.Unlock()

@@ -65,6 +65,28 @@ func TestPollingClosedByBrowser(t *testing.T) {
 	p.wantGone()
 }
 
+// The poll that a browser sends beside its close comes after that, and is
+// answered all the same: one, and only for as long as it can be on its way.
+func TestPollingCloseOvertakesPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := startPiped(t)
+		p := a.poll(4)
+		p.wantPost("1")
+		a.wantClose(ReasonClient)
+		if got := p.post("4x"); got.status != http.StatusBadRequest {
+			t.Errorf("POST after the close: %v", got)
+		}
+		p.wantGet("6")
+		p.wantGone()
+
+		p = a.poll(4)
+		p.wantPost("1")
+		time.Sleep(latePoll)
+		synctest.Wait()
+		p.wantGone()
+	})
+}
+
 func TestPollingClosedByServer(t *testing.T) {
 	a := start(t)
 	p := a.poll(4)

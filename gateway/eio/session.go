@@ -34,6 +34,7 @@ type Session struct {
 	// Guarded by mu.
 	inTurn bool
 	closed bool
+	owed   bool   // though closed, it answers the browser's last poll
 	reason Reason // why closed
 	finish Reason // why it closes as soon as the queue is empty; nothing is queued any more
 	queue  []*Frame
@@ -72,9 +73,20 @@ func (s *Session) Close(reason Reason) {
 	if s.beat != nil {
 		s.beat.Stop()
 	}
+	late := reason == ReasonClient && socket == nil && poll == nil
+	if late {
+		s.owed = true
+		s.server.running.Add(1)
+		time.AfterFunc(latePoll, func() {
+			defer s.server.running.Done()
+			s.server.forget(s)
+		})
+	}
 	s.mu.Unlock()
 
-	s.server.forget(s)
+	if !late {
+		s.server.forget(s)
+	}
 	if poll != nil {
 		if reason == ReasonClient {
 			poll <- []*Frame{frameNoop}

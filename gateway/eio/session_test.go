@@ -120,8 +120,10 @@ func TestPanicEndsOneSession(t *testing.T) {
 
 	where.Store(new("OnClose"))
 	p = a.poll(4)
+	waiting := p.wait()
 	p.wantPost("1")
 	a.wantClose(ReasonClient)
+	await(t, "the GET that waited", waiting)
 	p.wantGone()
 	where.Store(nil)
 

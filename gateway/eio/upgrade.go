@@ -80,7 +80,7 @@ func closeReason(err error) Reason {
 //
 // The browser sends 2probe and gets 3probe here. It stops polling, for which
 // its waiting poll is answered with a noop, and then sends 5: from there on
-// the session is on the websocket. Until then the session owes it nothing: an
+// the session is on the websocket, and polls are refused. Until then the session owes it nothing: an
 // upgrade that fails costs the session nothing either.
 // Source: engine.io-protocol, "Upgrade".
 func (srv *Server) upgradeSession(w http.ResponseWriter, r *http.Request, s *Session) {
@@ -178,7 +178,9 @@ func (s *Session) answerProbe(socket *wsConn) bool {
 		return false
 	}
 	s.probed = true
-	s.releasePoll()
+	if s.poll != nil {
+		s.releasePoll()
+	}
 	return true
 }
 
@@ -191,16 +193,25 @@ func (s *Session) takeOver(socket *wsConn) bool {
 		return false
 	}
 	s.socket, s.probe, s.probed, s.upgrading = socket, nil, false, false
-	s.releasePoll()
+	if s.poll != nil { // no client's: they end their polls first
+		close(s.poll)
+		s.poll = nil
+	}
 	s.mu.Unlock()
 	s.Flush()
 	return true
 }
 
-// releasePoll answers a waiting poll with a noop. The caller holds mu.
+// releasePoll answers the poll that waits with a noop, if nothing else has when
+// it can no longer be a late one. The caller holds mu.
 func (s *Session) releasePoll() {
-	if s.poll != nil {
-		s.poll <- []*Frame{frameNoop}
-		s.poll = nil
-	}
+	poll := s.poll
+	time.AfterFunc(latePoll, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.poll == poll {
+			s.poll <- []*Frame{frameNoop}
+			s.poll = nil
+		}
+	})
 }

@@ -42,6 +42,44 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// A poll that comes while the browser upgrades and never was its last: with
+// Node's server the websocket's frames come first.
+func TestUpgradeOvertakenByPoll(t *testing.T) {
+	t.Run("before the probe", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			a := startPiped(t)
+			p := a.poll(4)
+			w, waiting := p.upgrade(), p.wait()
+			w.raw(append(text("2probe"), text("5")...))
+			w.want("3probe")
+			wantRefused(t, await(t, "the GET", waiting))
+			w.send("4hello")
+			w.want("4hello")
+		})
+	})
+	t.Run("behind the probe", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			a := startPiped(t)
+			p := a.poll(4)
+			w := p.upgrade()
+			w.send("2probe")
+			w.want("3probe")
+			waiting := p.wait()
+			w.send("5")
+			wantRefused(t, await(t, "the GET", waiting))
+			w.send("4hello")
+			w.want("4hello")
+		})
+	})
+}
+
+func wantRefused(t *testing.T, got answer) {
+	t.Helper()
+	if got.status != http.StatusBadRequest {
+		t.Errorf("GET: %v", got)
+	}
+}
+
 // All frames of an upgrade in one piece, behind the request (trap R10).
 func TestUpgradeEarly(t *testing.T) {
 	a := start(t)

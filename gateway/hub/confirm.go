@@ -21,7 +21,7 @@ type confirmer struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	waiting []registration
-	leaving map[*nats.Subscription]struct{}
+	leaving map[*nats.Subscription]uint64 // and how often nats.go had reconnected then
 	closed  bool
 }
 
@@ -56,13 +56,13 @@ const maxLeaving = 10000
 
 // leave adds a subscription that is about to be given up; it returns false
 // where nobody will wait for that.
-func (c *confirmer) leave(sub *nats.Subscription) bool {
+func (c *confirmer) leave(sub *nats.Subscription, reconnects uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || len(c.leaving) >= maxLeaving {
 		return false
 	}
-	c.leaving[sub] = struct{}{}
+	c.leaving[sub] = reconnects
 	c.wakeUp()
 	return true
 }
@@ -79,6 +79,17 @@ func (c *confirmer) listLeaving() []*nats.Subscription {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Collect(maps.Keys(c.leaving))
+}
+
+// anyFromBefore reports whether one of those that still leave, of the list,
+// began to on an earlier connection than this.
+func (c *confirmer) anyFromBefore(leaving []*nats.Subscription, reconnects uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(leaving, func(sub *nats.Subscription) bool {
+		began, still := c.leaving[sub]
+		return still && began < reconnects
+	})
 }
 
 // left makes nats.go forget subscriptions that NATS has given up, if it has
@@ -106,17 +117,18 @@ func (c *confirmer) left(leaving []*nats.Subscription) (inTime bool) {
 // until the server has confirmed, so that the worker answers with a zero. But
 // a Drain that meets a lost connection is subscribed again on the next one, and
 // then forgotten without a word to the server. So it is used only while there
-// is a connection, and lost ends it with the connection.
+// is a connection, and lost ends it with the connection; if that comes too late,
+// another connection puts it right.
 func (h *Hub) retire(sub *nats.Subscription) error {
-	if h.confirm.leave(sub) && h.nc.IsConnected() {
+	reconnects := h.nc.Stats().Reconnects
+	if h.nc.IsConnected() && h.confirm.leave(sub, reconnects) {
 		return sub.Drain()
 	}
 	return sub.Unsubscribe()
 }
 
 // forsake ends what was leaving when the connection was lost: the server has
-// forgotten it, and nats.go must before it is connected again. If that was too
-// close to tell, another connection puts it right.
+// forgotten it, and nats.go must before it is connected again.
 func (h *Hub) forsake() {
 	if !h.confirm.left(h.confirm.listLeaving()) && h.nc.IsConnected() {
 		_ = h.nc.ForceReconnect()
@@ -147,6 +159,9 @@ func (h *Hub) runConfirm() {
 		waiting, leaving := h.confirm.takeWaiting(false), h.confirm.listLeaving()
 		losses, err := h.reach()
 		if err == nil {
+			if h.confirm.anyFromBefore(leaving, h.nc.Stats().Reconnects) {
+				_ = h.nc.ForceReconnect() // lost has not come yet
+			}
 			h.confirm.left(leaving)
 			h.confirmed(waiting, losses)
 			if len(waiting) > 0 {

@@ -139,7 +139,7 @@ func New(nc *nats.Conn, o Options) (*Hub, error) {
 		h.workers[i] = work
 		h.running.Go(func() { h.work(work) })
 	}
-	h.confirm.wake, h.confirm.leaving = make(chan struct{}, 1), make(map[*nats.Subscription]struct{})
+	h.confirm.wake, h.confirm.leaving = make(chan struct{}, 1), make(map[*nats.Subscription]uint64)
 	h.running.Go(h.runConfirm)
 	h.gaps.wake = make(chan struct{}, 1)
 	h.running.Go(h.runGaps)
