@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 // A confirmer holds what NATS has not yet confirmed: the registrations whose
@@ -107,11 +109,18 @@ func (c *confirmer) left(leaving []*nats.Subscription) (inTime bool) {
 // a Drain that meets a lost connection is subscribed again on the next one, and
 // then forgotten without a word to the server. So it is used only while there
 // is a connection, and lost ends it with the connection.
+//
+// Other servers of a cluster forget it later still, and pass on messages until
+// then to this one, which has nobody for them. So the ingests are told.
 func (h *Hub) retire(sub *nats.Subscription) error {
+	forget := sub.Unsubscribe
 	if h.confirm.leave(sub) && h.nc.IsConnected() {
-		return sub.Drain()
+		forget = sub.Drain
 	}
-	return sub.Unsubscribe()
+	if err := forget(); err != nil || h.nc.ConnectedClusterName() == "" {
+		return err
+	}
+	return h.nc.Publish(wire.SubjectLeft, []byte(sub.Subject))
 }
 
 // forsake ends what was leaving when the connection was lost: the server has
