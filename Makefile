@@ -1,7 +1,7 @@
 # make run     the whole system on http://127.0.0.1:1337
 # make test    all tests; installs what they need where it may (root, apt, npm)
 # make edge    the socket edge under load and strangers, with figures: about 20 minutes
-# make test-cluster   three nats-servers, two gateways, two ingests, killed in turn: about 2 minutes
+# make test-cluster   three nats-servers, two gateways, two ingests, killed or restarted in turn: about 4 minutes
 # make soak    connects and resets for SOAK, 2h by default, and what is left after them
 # make test-compose   the compose file in a Docker engine of its own: root, Debian, some minutes
 # make bench   CPU, memory and latency, beside Node's Socket.IO and others, into docs/benchmarks.md: about 13 minutes

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 // A confirmer holds what NATS has not yet confirmed: the registrations whose
@@ -119,12 +121,18 @@ func (c *confirmer) left(leaving []*nats.Subscription) (inTime bool) {
 // then forgotten without a word to the server. So it is used only while there
 // is a connection, and lost ends it with the connection; if that comes too late,
 // another connection puts it right.
+//
+// Other servers of a cluster forget it later still, and pass on messages until
+// then to this one, which has nobody for them. So the ingests are told.
 func (h *Hub) retire(sub *nats.Subscription) error {
-	reconnects := h.nc.Stats().Reconnects
+	reconnects, forget := h.nc.Stats().Reconnects, sub.Unsubscribe
 	if h.nc.IsConnected() && h.confirm.leave(sub, reconnects) {
-		return sub.Drain()
+		forget = sub.Drain
 	}
-	return sub.Unsubscribe()
+	if err := forget(); err != nil || h.nc.ConnectedClusterName() == "" {
+		return err
+	}
+	return h.nc.Publish(wire.SubjectLeft, []byte(sub.Subject))
 }
 
 // forsake ends what was leaving when the connection was lost: the server has

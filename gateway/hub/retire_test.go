@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 // behindProxy is a bench whose hub reaches the server through a proxy; its publisher does not.
@@ -57,6 +59,41 @@ func TestALateMessageIsAnswered(t *testing.T) {
 				t.Errorf("answered %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// In a cluster the ingests are told of each user that is given up, and not of one who has another socket here.
+func TestLeavingIsTold(t *testing.T) {
+	servers := natstest.Cluster(t, 2)
+	b := &bench{t: t, server: servers[0], pub: natstest.Connect(t, servers[1]), hub: newHub(t, natstest.Connect(t, servers[0]))}
+	told, err := b.pub.SubscribeSync(wire.SubjectLeft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	natstest.Await(t, "interest to spread", func() bool {
+		if err := b.hub.nc.Publish(wire.SubjectLeft, nil); err != nil {
+			t.Fatal(err)
+		}
+		_, err := told.NextMsg(10 * time.Millisecond)
+		return err == nil
+	})
+	_, one := b.page("user.42", "user.43")
+	_, two := b.page("user.42")
+	b.hub.Detach(one)
+	b.hub.Detach(two)
+	b.page("user.44")
+	b.hub.Close()
+	for _, want := range []string{"user.43", "user.42", "user.44"} {
+		m, err := told.NextMsg(natstest.Patience)
+		for err == nil && len(m.Data) == 0 { // of the wait above
+			m, err = told.NextMsg(natstest.Patience)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(m.Data) != want {
+			t.Errorf("told of %q, want %q", m.Data, want)
+		}
 	}
 }
 

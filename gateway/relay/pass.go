@@ -28,6 +28,7 @@ const (
 	resultNobody = "nobody" // there is no such node
 	resultFailed = "failed" // it ended before it had answered, or the bus did
 	resultFull   = "full"   // too much is being passed on
+	resultLeaves = "leaves" // this node drains, and the request would not end before it
 )
 
 func kindOf(r *http.Request) string {
@@ -48,7 +49,7 @@ func (n *Node) Pass(w http.ResponseWriter, r *http.Request, node string) bool {
 	result := n.pass(w, r, node, kind)
 	n.metrics.passed.WithLabelValues(kind, result).Inc()
 	switch result {
-	case resultFull:
+	case resultFull, resultLeaves:
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case resultNobody:
@@ -58,6 +59,9 @@ func (n *Node) Pass(w http.ResponseWriter, r *http.Request, node string) bool {
 }
 
 func (n *Node) pass(w http.ResponseWriter, r *http.Request, node, kind string) string {
+	if kind != "post" && n.drains() {
+		return resultLeaves // a balancer that has not noticed yet asks another
+	}
 	s, err := n.open(node)
 	switch {
 	case errors.Is(err, errFull):
@@ -176,7 +180,7 @@ func (n *Node) pipe(w http.ResponseWriter, answer *http.Response, in *bufio.Read
 	s.onEnd = drop
 	s.mu.Unlock()
 	n.mu.Lock()
-	if n.closed || gone {
+	if n.closed || n.draining || gone {
 		n.mu.Unlock()
 		_ = s.Close()
 		drop()
@@ -199,9 +203,10 @@ func (n *Node) pipe(w http.ResponseWriter, answer *http.Response, in *bufio.Read
 	n.mu.Unlock()
 }
 
-// up passes on what the browser sends.
+// up passes on what the browser sends. When it ends, so does the websocket at
+// the other node, and with that down: after all that was sent until then.
 func up(conn net.Conn, early []byte, s *stream) {
-	defer func() { _ = s.Close() }() // and with it down ends
+	defer s.CloseWrite()
 	if _, err := s.Write(early); err != nil {
 		return
 	}
@@ -249,10 +254,17 @@ func writeAll(conn net.Conn, b []byte) bool {
 	return true
 }
 
+// drainGrace is how long the last websockets have, at the end of a drain, to end.
+const drainGrace = 500 * time.Millisecond
+
 // Drain ends the websockets that lead to other nodes evenly over the time
-// given: their browsers come back to other nodes one after the other.
+// given, each when the browser has what the other node had sent: their
+// browsers come back to other nodes one after the other. Nothing that would
+// have to end with this node is passed on any more: a browser that has just
+// come back elsewhere would lose its connection again.
 func (n *Node) Drain(ctx context.Context, over time.Duration) {
 	n.mu.Lock()
+	n.draining = true
 	pipes := make([]*stream, 0, len(n.pipes))
 	for s := range n.pipes {
 		pipes = append(pipes, s)
@@ -266,8 +278,21 @@ func (n *Node) Drain(ctx context.Context, over time.Duration) {
 		case <-ctx.Done():
 			return
 		}
-		_ = s.Close()
+		s.CloseWrite()
 	}
+	for late := time.Now().Add(drainGrace); n.Pipes() > 0 && time.Now().Before(late); {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) drains() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.draining
 }
 
 // Pipes returns how many websockets lead to other nodes.

@@ -74,12 +74,13 @@ type Node struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	closed  bool
-	lastID  uint64
-	opened  int // streams that this node has opened
-	streams map[key]*stream
-	pipes   map[*stream]struct{} // those that a websocket goes through, on the side of its browser
-	peers   map[string]*peer
+	closed   bool
+	draining bool // no websocket and no poll is passed on any more
+	lastID   uint64
+	opened   int // streams that this node has opened
+	streams  map[key]*stream
+	pipes    map[*stream]struct{} // those that a websocket goes through, on the side of its browser
+	peers    map[string]*peer
 }
 
 // A peer is another node, as long as there are streams.

@@ -173,7 +173,30 @@ func TestClose(t *testing.T) {
 	wantNoStreams(t, here.node, there.node)
 }
 
-// With SetLinger(0) it does not.
+// Who writes no more still reads what the other had written, and its end.
+func TestCloseWrite(t *testing.T) {
+	here, there := pair(t)
+	if _, err := there.Write(make([]byte, 100_000)); err != nil {
+		t.Fatal(err)
+	}
+	here.CloseWrite()
+	here.CloseWrite()
+	_, err := here.Write([]byte("x"))
+	wantErr(t, "Write", err, syscall.EPIPE)
+	_, err = there.Read(make([]byte, 1))
+	wantErr(t, "Read", err, io.EOF)
+	_, err = there.Write([]byte("x"))
+	wantErr(t, "Write", err, syscall.EPIPE)
+	_ = there.SetLinger(0) // of no use: the other waits for it
+	_ = there.Close()
+	if n, err := io.Copy(io.Discard, here); n != 100_000 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	_ = here.Close()
+	wantNoStreams(t, here.node, there.node)
+}
+
+// After SetLinger(0) a close drops what was written.
 func TestBreak(t *testing.T) {
 	here, there := pair(t)
 	told := make(chan struct{})

@@ -28,6 +28,7 @@ type stream struct {
 	taken  uint64   // of which were read
 	told   uint64   // of which the peer knows
 	ended  bool     // the peer has closed: nothing comes, and nothing can be written
+	shut   bool     // and so have we said that nothing comes any more
 	said   uint64   // messages that were sent
 	sent   uint64   // bytes of them
 	free   uint64   // as many bytes the peer has taken
@@ -138,15 +139,16 @@ func (s *stream) finish(why error) {
 	s.changed.Broadcast()
 }
 
-// Close ends the stream. What was written still arrives, unless SetLinger(0) was called.
+// Close ends the stream. What was written still arrives, unless SetLinger(0)
+// was called, and the peer has not ended it too: then it waits for what there is.
 func (s *stream) Close() error {
 	s.mu.Lock()
 	if s.err != nil {
 		s.mu.Unlock()
 		return nil
 	}
-	if s.linger {
-		_ = s.say(kindEnd, s.said, nil)
+	if s.linger || s.ended {
+		s.shutWrites()
 	} else {
 		_ = s.say(kindBreak, 0, nil)
 	}
@@ -154,6 +156,25 @@ func (s *stream) Close() error {
 	s.mu.Unlock()
 	s.node.forget(s)
 	return nil
+}
+
+// CloseWrite is as of a [net.TCPConn]: the peer reads the end, and what it has
+// written and still writes until then can be read.
+func (s *stream) CloseWrite() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.shutWrites()
+		s.changed.Broadcast()
+	}
+}
+
+// shutWrites says that nothing comes any more, once. The caller holds mu.
+func (s *stream) shutWrites() {
+	if !s.shut {
+		s.shut = true
+		_ = s.say(kindEnd, s.said, nil)
+	}
 }
 
 // SetLinger is as of a [net.TCPConn]: with 0 a close drops what is on its way.
@@ -259,7 +280,7 @@ func (s *stream) send(b []byte) (n int, err error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	if s.ended {
+	if s.ended || s.shut {
 		return 0, syscall.EPIPE
 	}
 	for n < len(b) && s.room() > 0 {
@@ -282,7 +303,7 @@ func (s *stream) awaitRoom() error {
 		switch {
 		case s.err != nil:
 			return s.err
-		case s.ended:
+		case s.ended, s.shut:
 			return syscall.EPIPE
 		case s.writes.passed():
 			return os.ErrDeadlineExceeded

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -549,18 +550,68 @@ func TestReceiptFollowsPipe(t *testing.T) {
 	}
 }
 
-// The pages at a node that drains come back to others.
+// The pages at a node that drains come back to others, and hear before what was OK.
 func TestDrainEndsPipes(t *testing.T) {
-	f := startFleet(t, natstest.Cluster(t, 2), 2, func(c *Config) { c.Drain = 100 * time.Millisecond })
+	f := startFleet(t, natstest.Cluster(t, 2), 2, func(c *Config) { c.Drain = 500 * time.Millisecond })
+	owner, other := f.nodes[0], f.nodes[1]
+	const pages = 5
+	var all sync.WaitGroup
+	for i := range pages {
+		id := strconv.Itoa(i)
+		socket := visit(t, owner.url, 4).join(owner.url, id).upgrade(other.url, func(string) {})
+		all.Go(func() {
+			oks, heard := 0, 0
+			emitted := make(chan struct{})
+			go func() {
+				defer close(emitted)
+				for owner.emit(id, "n") > 0 {
+					oks++
+				}
+			}()
+			for {
+				packets, err := socket.Receive()
+				if err != nil {
+					break
+				}
+				heard += len(packets)
+			}
+			<-emitted
+			if heard < oks || oks == 0 {
+				t.Errorf("%d events were taken, %d heard", oks, heard)
+			}
+		})
+	}
+	other.Drain(context.Background())
+	all.Wait()
+	natstest.Await(t, "all sessions to be closed", func() bool { // by what is met first, a read or a write
+		return owner.closed(eio.ReasonClient)+owner.closed(eio.ReasonNetwork) == pages
+	})
+	other.passes(0)
+}
+
+// A node that drains passes on no poll and no websocket: they would end with
+// it, and with them the connection of a browser that has just come from here.
+func TestNothingNewIsPassedOnInADrain(t *testing.T) {
+	f := startFleet(t, natstest.Cluster(t, 2), 2, func(c *Config) { c.Drain = 0 })
 	owner, other := f.nodes[0], f.nodes[1]
 	v := visit(t, owner.url, 4).join(owner.url, "42")
-	socket := v.upgrade(other.url, func(string) {})
 	other.Drain(context.Background())
-	if packets, err := socket.Receive(); err == nil {
-		t.Errorf("got %q", packets)
+	if status, body := v.do(http.MethodGet, other.url, ""); status != http.StatusServiceUnavailable {
+		t.Errorf("a poll: %d %q", status, body)
 	}
-	owner.wantClosed(eio.ReasonClient, 1)
-	other.passes(0)
+	var refused ws.StatusError
+	if _, err := siotest.DialSocket(other.url, "transport=websocket&"+v.query()); !errors.As(err, &refused) || refused != http.StatusServiceUnavailable {
+		t.Errorf("a websocket: %v", err)
+	}
+	v.post(other.url, `428["register",{"userid":"43"}]`)
+	if _, packets := v.poll(owner.url); packets[0] != `438[{"ok":true}]` {
+		t.Errorf("%q", packets)
+	}
+	for _, kind := range []string{"poll", "websocket"} {
+		if n := other.counter("doit_gateway_passed_total", kind, "leaves"); n != 1 {
+			t.Errorf("%d of kind %s are counted", n, kind)
+		}
+	}
 }
 
 // A body that is too large ends its session as it does on its own node.

@@ -37,6 +37,7 @@ type receipts struct {
 	bound   time.Duration // [bound], but in tests
 	recount time.Duration // [recount], but in tests
 	sub     *nats.Subscription
+	leaving *nats.Subscription
 	bus     *settler
 	metrics *metrics
 
@@ -54,6 +55,8 @@ type receipts struct {
 
 // A request waits for the receipts of one emit.
 type request struct {
+	subjects []string // of the receivers
+
 	done  chan struct{} // closed when the outcome is known
 	zeros chan struct{} // one token: a receiver has been answered with zero
 
@@ -95,6 +98,9 @@ func newReceipts(nc *nats.Conn, m *metrics) (*receipts, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.leaving, err = nc.Subscribe(wire.SubjectLeft, r.left); err != nil {
+		return nil, err
+	}
 	r.running.Go(r.runPublish)
 	r.running.Go(func() { r.bus.run(r.closing.Done()) })
 	return r, nil
@@ -102,6 +108,7 @@ func newReceipts(nc *nats.Conn, m *metrics) (*receipts, error) {
 
 func (r *receipts) close() {
 	_ = r.sub.Unsubscribe()
+	_ = r.leaving.Unsubscribe()
 	r.stop()
 	r.running.Wait()
 }
@@ -137,7 +144,7 @@ func (r *receipts) request(subjects []string, payload []byte) (reached bool, err
 	}
 	bound := time.NewTimer(r.bound)
 	defer bound.Stop()
-	number, req := r.begin(len(subjects))
+	number, req := r.begin(subjects)
 	defer func() { r.end(number, err == nil) }()
 	reply := r.prefix + strconv.FormatUint(number, 36) + "."
 	pending := make([]*nats.Msg, len(subjects))
@@ -207,10 +214,10 @@ func (r *receipts) zeros(req *request) (indexes []int) {
 	return indexes
 }
 
-func (r *receipts) begin(receivers int) (number uint64, req *request) {
+func (r *receipts) begin(subjects []string) (number uint64, req *request) {
 	req = &request{
-		done: make(chan struct{}), zeros: make(chan struct{}, 1),
-		receivers: make([]knowledge, receivers), silent: receivers, open: receivers,
+		subjects: subjects, done: make(chan struct{}), zeros: make(chan struct{}, 1),
+		receivers: make([]knowledge, len(subjects)), silent: len(subjects), open: len(subjects),
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -263,6 +270,27 @@ func (r *receipts) receive(m *nats.Msg) {
 	default:
 		req.unsettled = req.unsettled || unsettled
 		req.learn(int(i), noResponders, receipt.Sockets)
+	}
+}
+
+// left hears that a gateway has given up a user. That is as good as a zero from
+// it for the emits of whom nothing was heard: it has sent the receipts of those
+// that reached it, and the others, which were on their way to it, nobody has.
+// NATS keeps the order, so no emit can meet that fate after this was heard.
+func (r *receipts) left(m *nats.Msg) {
+	unsettled := !r.bus.settled()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, req := range r.waiting {
+		if req.late || req.silent == 0 {
+			continue
+		}
+		for i, known := range req.receivers {
+			if known == silent && req.subjects[i] == string(m.Data) {
+				req.unsettled = req.unsettled || unsettled
+				req.learn(i, false, 0)
+			}
+		}
 	}
 }
 

@@ -139,7 +139,7 @@ func TestLateReceipts(t *testing.T) {
 	}
 	natstest.Await(t, "late receipt", func() bool { return counted(t, in.metrics.late) == 1 })
 	for range rememberLate + 10 {
-		number, _ := in.receipts.begin(1)
+		number, _ := in.receipts.begin([]string{"user.42"})
 		in.receipts.end(number, false)
 	}
 	if len(in.receipts.waiting) != rememberLate || len(in.receipts.late) != rememberLate {
@@ -174,6 +174,32 @@ func (b *bench) leaves(id string) {
 	close(held)
 	if err := b.gw.Flush(); err != nil {
 		b.t.Fatal(err)
+	}
+}
+
+// An emit that was passed on to where its user has just been given up has no
+// answer. That the user was given up is one, and only for him.
+func TestWhoWasGivenUpIsNobody(t *testing.T) {
+	b := newBench(t)
+	in := newIngest(t, b.server.ClientURL())
+	in.receipts.bound = natstest.Patience
+	sub, err := b.gw.Subscribe("user.42", func(m *nats.Msg) {
+		_ = m.Sub.Unsubscribe()
+		_ = b.gw.Publish(wire.SubjectLeft, []byte("user.42"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.subscribe("user.43", func(*nats.Msg) { _ = b.gw.Publish(wire.SubjectLeft, []byte("user.4")) })
+	if reached, err := in.emit([]string{"42"}, "e", []byte("1")); reached || err != nil {
+		t.Errorf("%v, %v", reached, err)
+	}
+	if sub.IsValid() {
+		t.Error("it was not asked")
+	}
+	in.receipts.bound = bound
+	if reached, err := in.emit([]string{"43"}, "e", []byte("1")); reached || !errors.Is(err, errUnconfirmed) {
+		t.Errorf("another: %v, %v", reached, err)
 	}
 }
 

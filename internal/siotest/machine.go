@@ -29,6 +29,21 @@ func Build(args ...string) (dir string, err error) {
 	return dir, nil
 }
 
+// Main is TestMain where our programs are run as their users do: it builds
+// them, with the race detector, and says where before the tests run. It does not return.
+func Main(m *testing.M, binaries *string) {
+	os.Exit(func() int {
+		var err error
+		if *binaries, err = Build("-race"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() { _ = os.RemoveAll(*binaries) }()
+		_ = os.Setenv("DOIT_DRAIN", "100ms") // a flag wins
+		return m.Run()
+	}())
+}
+
 var (
 	portsMu sync.Mutex
 	ports   = make(map[int]bool) // those that were given away

@@ -28,6 +28,11 @@ const (
 // SubjectStat asks every gateway for its [Stat].
 const SubjectStat = "doit.stat"
 
+// SubjectLeft is where a gateway of a cluster says that it has given up a
+// user, whose subject is the message. Between servers that news takes its time,
+// and an emit that meets it on the way is passed on to where nobody hears it.
+const SubjectLeft = "doit.left"
+
 var (
 	// ErrID is returned for a user id that is empty, longer than [MaxID] or not UTF-8.
 	ErrID = errors.New("a user id is 1 to 256 bytes of UTF-8")

@@ -3,29 +3,16 @@
 package deploy
 
 import (
-	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// binaries is where TestMain builds the programs, with the race detector.
+// binaries is where the programs are built, with the race detector.
 var binaries string
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		var err error
-		if binaries, err = siotest.Build("-race"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer func() { _ = os.RemoveAll(binaries) }()
-		_ = os.Setenv("DOIT_DRAIN", "100ms") // a flag wins
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { siotest.Main(m, &binaries) }
 
 // start starts embedded, gateway or ingest and waits until it listens. It is ended with the test.
 func start(t testing.TB, name string, args ...string) *siotest.Program {

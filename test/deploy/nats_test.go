@@ -167,6 +167,7 @@ func forbidden(t *testing.T, urlOf func(user, password string) string) {
 		"an ingest hears events":       func() error { _, err := ingest.Subscribe("user.42", ignore); return err },
 		"an ingest hears all":          func() error { _, err := ingest.Subscribe(">", ignore); return err },
 		"an ingest answers":            func() error { return ingest.Publish("_INBOX.x", nil) },
+		"an ingest gives up users":     func() error { return ingest.Publish("doit.left", []byte("user.42")) },
 		"a gateway emits":              func() error { return gateway.Publish("user.42", []byte(`["x"]`)) },
 		"a gateway emits to a project": func() error { return gateway.Publish("app.shop.user.42", []byte(`["x"]`)) },
 		"a gateway answers unasked":    func() error { return gateway.Publish("_INBOX.x", nil) },
@@ -184,6 +185,22 @@ func forbidden(t *testing.T, urlOf func(user, password string) string) {
 			t.Errorf("%s, and may", what)
 		}
 	}
+
+	told := make(chan *nats.Msg, 1)
+	if _, err := ingest.ChanSubscribe("doit.left", told); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Await(t, "an ingest to hear who is given up", func() bool {
+		if err := gateway.Publish("doit.left", []byte("user.42")); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-told:
+			return true
+		default:
+			return false
+		}
+	})
 
 	// A gateway answers as often as it has to say something: a receipt, then the browsers' own.
 	answer := func(m *nats.Msg) {

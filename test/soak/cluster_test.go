@@ -86,6 +86,43 @@ func (c *cluster) startIngest(i int) {
 		"--node", fmt.Sprint("ingest-", i+1), "--listen", c.listen[len(c.gateways)+i])
 }
 
+// restartGateway restarts a gateway as an upgrade does: told to end, it drains, then another takes its place.
+func (c *cluster) restartGateway(i int) {
+	c.t.Helper()
+	began := time.Now()
+	c.gateways[i].Signal(syscall.SIGTERM)
+	<-c.gateways[i].Ended()
+	if err := c.gateways[i].Err(); err != nil {
+		c.t.Errorf("gateway %d: %v", i+1, err)
+	}
+	c.t.Logf("gateway %d ended after %.2fs", i+1, time.Since(began).Seconds())
+	c.startGateway(i)
+}
+
+// awaitBalancer waits until the balancer sends browsers to a gateway.
+func (c *cluster) awaitBalancer(host string, i int) {
+	c.t.Helper()
+	if !await(patience, func() bool {
+		page, err := open(host, socket4)
+		if err != nil {
+			return false
+		}
+		defer page.conn.Close()
+		return read(c.t, c.gateways[i])["doit_gateway_sessions"] > 0
+	}) {
+		c.t.Fatalf("no browser comes to gateway %d", i+1)
+	}
+}
+
+// sum returns what a metric without labels is on all gateways together.
+func (c *cluster) sum(name string) (sum float64) {
+	c.t.Helper()
+	for _, g := range c.gateways {
+		sum += read(c.t, g)[name]
+	}
+	return sum
+}
+
 func kill(p *siotest.Program) {
 	p.Signal(syscall.SIGKILL)
 	<-p.Ended()

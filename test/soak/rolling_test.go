@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -75,15 +74,7 @@ func TestClusterRollingRestart(t *testing.T) {
 	})
 	for i := range c.gateways {
 		<-time.After(2 * time.Second)
-		gateway := c.gateways[i]
-		began := time.Now()
-		gateway.Signal(syscall.SIGTERM)
-		<-gateway.Ended()
-		if gateway.Err() != nil {
-			t.Errorf("gateway %d: %v", i+1, gateway.Err())
-		}
-		t.Logf("gateway %d ended after %.2fs", i+1, time.Since(began).Seconds())
-		c.startGateway(i)
+		c.restartGateway(i)
 		if !await(patience, func() bool { return registered(faithful) == pages }) {
 			t.Fatalf("%d of %d pages are back", registered(faithful), pages)
 		}
@@ -92,10 +83,7 @@ func TestClusterRollingRestart(t *testing.T) {
 	close(end)
 	nameless := 0.0
 	if !await(patience, func() bool {
-		nameless = 0
-		for _, g := range c.gateways {
-			nameless += read(t, g)["doit_gateway_nameless_sockets"]
-		}
+		nameless = c.sum("doit_gateway_nameless_sockets")
 		return int(nameless) == len(old)
 	}) {
 		t.Errorf("%v sockets are counted as nameless, %d pages are", nameless, len(old))
