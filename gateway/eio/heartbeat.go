@@ -12,11 +12,18 @@ func (s *Session) startHeartbeat() {
 	if s.closed {
 		return
 	}
+	wait := s.patience()
 	if s.protocol == 4 {
-		s.beat = time.AfterFunc(s.server.PingInterval, s.onBeat)
-	} else {
-		s.beat = time.AfterFunc(s.patience(), s.onBeat)
+		wait = s.server.PingInterval
 	}
+	s.due = clock() + int64(wait)
+	s.beat = time.AfterFunc(wait, s.onBeat)
+}
+
+// beatIn has onBeat called after a time anew. The caller holds mu.
+func (s *Session) beatIn(wait time.Duration) {
+	s.due = clock() + int64(wait)
+	s.beat.Reset(wait)
 }
 
 // patience is how long an EIO 2 or 3 browser may be silent. It pings by a timer
@@ -27,9 +34,12 @@ func (s *Session) patience() time.Duration {
 	return s.server.PingInterval + 3*s.server.PingTimeout
 }
 
+// onBeat sends a ping, or ends a session that owes a sign of life. Before the
+// time it does nothing: a sign may have come in the moment in which the timer ran.
 func (s *Session) onBeat() {
 	s.mu.Lock()
-	if s.closed {
+	late := time.Duration(clock() - s.due)
+	if s.closed || late < 0 {
 		s.mu.Unlock()
 		return
 	}
@@ -40,9 +50,20 @@ func (s *Session) onBeat() {
 	}
 	s.enqueue(framePing)
 	s.ping = s.queued
-	s.beat.Reset(s.server.PingTimeout)
+	// What a busy machine is late is not the browser's to have, unless it is much.
+	s.beatIn(s.server.PingTimeout - min(late, s.server.PingTimeout/10))
 	s.mu.Unlock()
 	s.Flush()
+}
+
+// beatIfDue is for a poll that comes before a timer that is late.
+func (s *Session) beatIfDue() {
+	s.mu.Lock()
+	due := s.beat != nil && clock() >= s.due
+	s.mu.Unlock()
+	if due {
+		s.onBeat()
+	}
 }
 
 // heard notes a sign of life. In EIO 4 only the answer to a ping is one, and
@@ -60,9 +81,9 @@ func (s *Session) heard(kind byte) {
 	switch {
 	case s.closed:
 	case s.protocol != 4:
-		s.beat.Reset(s.patience())
+		s.beatIn(s.patience())
 	case kind == packetPong && s.ping != 0 && s.taken-uint64(unwritten) >= s.ping:
 		s.ping = 0
-		s.beat.Reset(s.server.PingInterval)
+		s.beatIn(s.server.PingInterval)
 	}
 }

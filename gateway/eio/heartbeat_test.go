@@ -62,6 +62,37 @@ func TestHeartbeatAfterBlockingWrite(t *testing.T) {
 	}
 }
 
+// A poll is judged by the clock, also where the timer has not run yet; and what
+// a timer is late, the browser has no longer to answer.
+func TestHeartbeatByALateTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := startPiped(t, quick)
+		p := a.poll(4)
+		late := func(by time.Duration) {
+			p.session.mu.Lock()
+			defer p.session.mu.Unlock()
+			p.session.beat.Stop()
+			p.session.due = clock() - int64(by)
+		}
+		late(15 * time.Millisecond)
+		p.wantGet("2")
+		p.session.mu.Lock()
+		if left := time.Duration(p.session.due - clock()); left != 185*time.Millisecond {
+			t.Errorf("%v are left for the answer", left)
+		}
+		p.session.mu.Unlock()
+		late(0)
+		p.wantGone()
+		a.wantClose(ReasonTimeout)
+
+		p = a.poll(4)
+		late(time.Hour) // the machine stood still
+		p.wantGet("2")
+		p.wantPost("3")
+		p.wantGet("2")
+	})
+}
+
 // With the default timings, in a bubble's time.
 func TestHeartbeatTimings(t *testing.T) {
 	const interval, timeout = 25 * time.Second, 20 * time.Second

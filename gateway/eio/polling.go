@@ -30,6 +30,7 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, s *Sessio
 // servePoll answers a GET with what is queued, or waits until something is.
 // One poll at a time: a second one ends the session, as the protocol has it.
 func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
+	s.beatIfDue()
 	s.mu.Lock()
 	switch {
 	case s.closed:

@@ -43,6 +43,7 @@ type Session struct {
 	ping   uint64  // EIO 4: the end of the ping that is out; 0 if none is
 	socket *wsConn // nil while the transport is polling
 	beat   *time.Timer
+	due    int64 // when it has to run, by clock
 
 	poll      chan []*Frame // the GET that waits, if one does
 	posting   bool          // a POST is being handled
