@@ -93,6 +93,7 @@ bench-scale:
 
 check: borders $(TOOLS)/golangci-lint
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
+	GOOS=windows go build ./gateway/eio # the rest is the same everywhere
 	for module in . test/load; do
 		cd $(CURDIR)/$$module
 		go vet ./...

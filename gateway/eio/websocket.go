@@ -23,7 +23,7 @@ const closeGrace = time.Second
 // A wsConn is a websocket: frames in, frames out. One goroutine at a time reads it (Session.listen).
 type wsConn struct {
 	conn       net.Conn
-	raw        syscall.RawConn // nil where the connection has no descriptor: with TLS, or to a browser at another node
+	raw        syscall.RawConn // nil where the connection has no descriptor: with TLS, on Windows, or to a browser at another node
 	window     windowed        // nil but for the latter
 	descriptor int
 	maxPayload int64
@@ -82,7 +82,7 @@ func (srv *Server) upgradeConn(w http.ResponseWriter, r *http.Request) (*wsConn,
 	_, _ = io.ReadFull(rw.Reader, early)
 	c := &wsConn{conn: conn, maxPayload: srv.MaxPayload, poller: &srv.poller, state: ws.StateServerSide}
 	c.window, _ = conn.(windowed)
-	if sc, ok := conn.(syscall.Conn); ok {
+	if sc, ok := conn.(syscall.Conn); ok && descriptors {
 		if raw, err := sc.SyscallConn(); err == nil {
 			// Not called where the connection is closed: 0 is a descriptor too.
 			_ = raw.Control(func(fd uintptr) { c.raw, c.descriptor = raw, int(fd) }) //nolint:gosec // a descriptor
@@ -142,10 +142,7 @@ func (c *wsConn) read() (buffer *[4096]byte, n int, err error) {
 	}
 	rawErr := c.raw.Read(func(fd uintptr) bool {
 		buffer = readBuffers.Get().(*[4096]byte)
-		n, err = syscall.Read(int(fd), buffer[:])
-		for errors.Is(err, syscall.EINTR) {
-			n, err = syscall.Read(int(fd), buffer[:])
-		}
+		n, err = receive(int(fd), buffer[:]) //nolint:gosec // a descriptor
 		if !errors.Is(err, syscall.EAGAIN) {
 			return true
 		}
