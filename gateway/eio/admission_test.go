@@ -83,9 +83,7 @@ func TestMaxSockets(t *testing.T) {
 	a.from("127.0.0.2").wantRefused(RefusedSockets, last)
 
 	// Those who are in do not notice, and an upgrade is nobody new.
-	up := p.upgrade()
-	up.send("2probe")
-	up.want("3probe")
+	up := p.probed()
 	up.send("5")
 	up.send("4up")
 	up.want("4up")

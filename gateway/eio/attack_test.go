@@ -181,9 +181,7 @@ func TestPauseAgainstMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t)
 		p := a.poll(4)
-		w := p.upgrade()
-		w.send("2probe")
-		w.want("3probe")
+		p.probed()
 		for range 50 {
 			began := time.Now()
 			waiting := p.wait()
@@ -272,9 +270,7 @@ func TestUpgradeAgainstEverything(t *testing.T) {
 func TestUpgradeAfterClose(t *testing.T) {
 	a := start(t)
 	p := a.poll(4)
-	w := p.upgrade()
-	w.send("2probe")
-	w.want("3probe")
+	w := p.probed()
 	p.wantGet("6") // the probe has been dealt with
 	p.session.Close("ours")
 	if op, payload := w.receive(); op != ws.OpClose {

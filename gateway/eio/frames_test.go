@@ -161,9 +161,7 @@ func TestMaxFrames(t *testing.T) {
 		clock.drain()
 		p := a.poll(4)
 		p.wantPost(strings.Repeat("4x\x1e", 499) + "4x")
-		w := p.upgrade()
-		w.send("2probe")
-		w.want("3probe")
+		w := p.probed()
 		w.send("5")
 		w.drain()
 		until := func(n int) {

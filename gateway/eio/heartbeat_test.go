@@ -11,17 +11,18 @@ import (
 func quick(c *Config) { c.PingInterval, c.PingTimeout = 300*time.Millisecond, 200*time.Millisecond }
 
 func TestHeartbeatOnPolling(t *testing.T) {
-	t.Parallel()
-	a := start(t, quick)
-	p := a.poll(4)
-	for range 3 {
+	synctest.Test(t, func(t *testing.T) {
+		a := startPiped(t, quick)
+		p := a.poll(4)
+		for range 3 {
+			p.wantGet("2")
+			p.wantPost("3")
+		}
 		p.wantGet("2")
-		p.wantPost("3")
-	}
-	p.wantGet("2")
-	wantAnswer(t, "the GET after a ping without pong", await(t, "it", p.wait()), http.StatusOK, "1")
-	a.wantClose(ReasonTimeout)
-	p.wantGone()
+		p.wantGet("1") // no pong came
+		a.wantClose(ReasonTimeout)
+		p.wantGone()
+	})
 }
 
 func TestHeartbeatOnWebsocket(t *testing.T) {
@@ -52,9 +53,7 @@ func TestHeartbeatAfterBlockingWrite(t *testing.T) {
 	t.Parallel()
 	a := start(t, quick, func(c *Config) { c.WriteTimeout = 100 * time.Millisecond })
 	p := a.poll(4)
-	w := p.upgrade()
-	w.send("2probe") // the answer is a write that may block
-	w.want("3probe")
+	w := p.probed() // the answer is a write that may block
 	w.send("5")
 	for range 3 {
 		w.want("2")

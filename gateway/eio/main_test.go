@@ -435,6 +435,15 @@ func (p *pollClient) upgrade() *socket {
 	return w
 }
 
+// probed opens the websocket on which the session may go on, and has it answered.
+func (p *pollClient) probed() *socket {
+	p.t.Helper()
+	w := p.upgrade()
+	w.send("2probe")
+	w.want("3probe")
+	return w
+}
+
 // masked returns a frame as a browser sends it.
 func masked(op ws.OpCode, fin bool, payload []byte) []byte {
 	f := ws.NewFrame(op, fin, append([]byte(nil), payload...))

@@ -20,9 +20,7 @@ func TestUpgrade(t *testing.T) {
 			a := start(t)
 			p := a.poll(eio, "b64=1")
 			waiting := p.wait()
-			w := p.upgrade()
-			w.send("2probe")
-			w.want("3probe")
+			w := p.probed()
 			noop := "6"
 			if eio < 4 {
 				noop = "1:6"
@@ -61,9 +59,7 @@ func TestUpgradeOvertakenByPoll(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a := startPiped(t)
 			p := a.poll(4)
-			w := p.upgrade()
-			w.send("2probe")
-			w.want("3probe")
+			w := p.probed()
 			waiting := p.wait()
 			w.send("5")
 			wantRefused(t, await(t, "the GET", waiting))
@@ -125,9 +121,7 @@ func TestUpgradeFails(t *testing.T) {
 			p.wantPost("4alive")
 			wantAnswer(t, "GET", await(t, "it", waiting), http.StatusOK, "4alive")
 
-			w := p.upgrade()
-			w.send("2probe")
-			w.want("3probe")
+			w := p.probed()
 			w.send("5")
 			w.send("4hello")
 			w.want("4hello")
@@ -155,9 +149,7 @@ func TestUpgradeWithoutHandshake(t *testing.T) {
 	}
 	p.query = polling
 	p.untilPolling()
-	w := p.upgrade()
-	w.send("2probe")
-	w.want("3probe")
+	p.probed()
 }
 
 // While one websocket asks to take over, and when it has, a second one is
@@ -212,9 +204,7 @@ func TestUpgradeTimesOut(t *testing.T) {
 func TestUpgradeThenSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t)
-		w := a.poll(4).upgrade()
-		w.send("2probe")
-		w.want("3probe")
+		w := a.poll(4).probed()
 		w.send("5")
 		w.wantLate("2")
 		w.send("3")
@@ -226,9 +216,7 @@ func TestUpgradeThenSilence(t *testing.T) {
 func TestUpgradeOfAClosedSession(t *testing.T) {
 	a := start(t)
 	p := a.poll(4)
-	w := p.upgrade()
-	w.send("2probe")
-	w.want("3probe")
+	w := p.probed()
 	p.wantGet("6") // the probe has been dealt with
 	p.wantPost("1")
 	w.wantCode(1000)
