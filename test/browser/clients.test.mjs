@@ -114,6 +114,9 @@ test('the served script registers again when the server is restarted', { timeout
     await until('the callback is called', () => page.evaluate(() => acks === 1));
     assert.deepEqual(await page.evaluate(() => sockets['in connect'].registers), ['in connect'], 'registers before the restart');
 
+    // A poll that is under way when the server dies is one more thing the browser complains of.
+    await until('every socket is on a websocket', () => page.evaluate(
+      () => Object.values(sockets).every((s) => s.io.engine.transport.name === 'websocket')));
     await server.kill();
     await until('every socket knows', () => page.evaluate(() => Object.values(sockets).every((s) => !s.connected)));
     await page.evaluate(() => {
