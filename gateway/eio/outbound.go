@@ -10,9 +10,9 @@ import (
 // write; a frame that is larger goes by itself, uncopied.
 const batch = 64 << 10
 
-// Send queues a frame and reports whether the session took it. It does not
-// write: a call of Flush must follow, outside any lock that OnClose needs, and
-// says whether the frame has a place.
+// Send queues a frame and reports whether the session is open to it. It does
+// not write: a call of Flush must follow, outside any lock that OnClose needs,
+// and closes the session where more is queued than may stay.
 func (s *Session) Send(f *Frame) bool {
 	if s.protocol < 4 {
 		f = f.ascii()
@@ -22,10 +22,10 @@ func (s *Session) Send(f *Frame) bool {
 	return s.enqueue(f)
 }
 
-// enqueue adds a frame to the queue, which takes one beyond its bound: only
-// after a flush is it known whether that stays. The caller holds mu.
+// enqueue adds a frame to the queue, whatever its bound: only after a flush is
+// it known what stays there. The caller holds mu.
 func (s *Session) enqueue(f *Frame) bool {
-	if s.closed || s.finish != "" || s.over() {
+	if s.closed || s.finish != "" {
 		return false
 	}
 	s.queue = append(s.queue, f)

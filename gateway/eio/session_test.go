@@ -294,6 +294,33 @@ func TestSlowPoller(t *testing.T) {
 	p.wantGone()
 }
 
+// What is queued at once is not held against a browser that takes it.
+func TestBurstBeyondTheBound(t *testing.T) {
+	a := start(t, func(c *Config) { c.QueueLength, c.QueueBytes = 10, 1000 })
+	w, p := a.socket(4), a.poll(4)
+	waiting := p.wait()
+	until(t, "the poll to wait", func() bool {
+		p.session.mu.Lock()
+		defer p.session.mu.Unlock()
+		return p.session.poll != nil
+	})
+	var packets []string
+	for i := range 100 {
+		m := fmt.Sprintf("%d %s", i, strings.Repeat("x", 100))
+		packets = append(packets, "4"+m)
+		for _, s := range []*Session{w.session, p.session} {
+			if !s.Send(Message([]byte(m))) {
+				t.Fatalf("message %d was not taken", i)
+			}
+		}
+	}
+	if !w.session.Flush() || !p.session.Flush() {
+		t.Fatal("closed")
+	}
+	w.want(packets...)
+	wantAnswer(t, "the poll", await(t, "it", waiting), http.StatusOK, strings.Join(packets, "\x1e"))
+}
+
 // One message is taken whatever its size: MaxPayload of the bus bounds it.
 func TestLargeMessage(t *testing.T) {
 	a := start(t, func(c *Config) { c.QueueBytes = 1000 })

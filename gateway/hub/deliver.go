@@ -5,110 +5,119 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// work delivers the messages of the users that hash to one worker, until Close sends nil.
+// A worker handles the messages from the bus of the users that hash to it.
+type worker struct {
+	*Hub
+	messages <-chan *nats.Msg // nil ends it
+	received time.Time        // when the last message was
+	ahead    *nats.Msg        // received, and yet to be handled
+	ended    bool
+	run      []*nats.Msg // being handled: events of one user, or one message with an operation
+	events   []emit      // those of run
+	receipt  []byte
+}
+
 func (h *Hub) work(messages <-chan *nats.Msg) {
-	var deliveries []delivery // reused from message to message
-	var receipt []byte
-	received := time.Now()
-	for m := <-messages; m != nil; m = <-messages {
-		before := received
-		received = time.Now()
-		if len(messages) >= cap(messages)-1 {
-			h.flooded(before)
-		}
-		deliveries = deliveries[:0]
-		count := 0
-		switch op := m.Header.Get(wire.HeaderOp); op {
+	w := &worker{
+		Hub: h, messages: messages, received: time.Now(),
+		run: make([]*nats.Msg, 0, burstEvents), events: make([]emit, burstEvents),
+	}
+	for w.next() {
+		switch m := w.run[0]; m.Header.Get(wire.HeaderOp) {
 		case "":
-			deliveries, count = h.deliver(m, deliveries)
-		case wire.OpCount, wire.OpDisconnect:
+			w.deliver()
+		case wire.OpCount:
+			w.answer(m, len(h.sockets(m.Subject)))
+		case wire.OpDisconnect:
 			sockets := h.sockets(m.Subject)
-			count = len(sockets)
-			if op == wire.OpDisconnect {
-				for _, s := range sockets {
-					s.conn.Close()
-				}
+			for _, s := range sockets {
+				s.conn.Close()
 			}
+			w.answer(m, len(sockets))
 		default:
 			h.Metrics.dropped.WithLabelValues("unknown op").Inc()
+		}
+	}
+}
+
+// next waits for a message and, if it is an event, takes those for the same
+// user that are right behind it. It returns false at the end.
+func (w *worker) next() bool {
+	clear(w.run)
+	w.run = w.run[:0]
+	if w.ahead == nil && !w.ended {
+		w.take(<-w.messages)
+	}
+	if w.ahead == nil {
+		return false
+	}
+	for w.ahead != nil && len(w.run) < burstEvents {
+		if len(w.run) > 0 && !follows(w.run[0], w.ahead) {
+			break
+		}
+		w.run, w.ahead = append(w.run, w.ahead), nil
+		select {
+		case m := <-w.messages:
+			w.take(m)
+		default:
+		}
+	}
+	return true
+}
+
+func follows(first, m *nats.Msg) bool {
+	return m.Subject == first.Subject && m.Header.Get(wire.HeaderOp) == "" && first.Header.Get(wire.HeaderOp) == ""
+}
+
+func (w *worker) take(m *nats.Msg) {
+	before := w.received
+	w.received = time.Now()
+	if len(w.messages) >= cap(w.messages)-1 {
+		w.flooded(before)
+	}
+	w.ahead, w.ended = m, m == nil
+}
+
+// deliver serves the sockets of a run's user. The receipts come after the
+// write: what they count, the kernel has, or a queue that the kernel did not empty.
+func (w *worker) deliver() {
+	var first, last *emit
+	for i, m := range w.run {
+		e := &w.events[i]
+		*e = emit{Message: Message{Payload: m.Data}, except: m.Header.Get(wire.HeaderExcept)}
+		switch {
+		case wire.Check(m.Data) != nil:
+			w.Metrics.dropped.WithLabelValues("malformed").Inc()
 			continue
+		case first == nil:
+			first = e
+		default:
+			last.next = e
 		}
-		if m.Reply != "" {
-			receipt = wire.Receipt{Sockets: count, Node: h.Node}.Append(receipt[:0])
-			if err := h.nc.Publish(m.Reply, receipt); err != nil {
-				h.Metrics.dropped.WithLabelValues("receipt").Inc()
-			}
-		}
-		clear(deliveries)
+		last = e
 	}
-}
-
-// A delivery is a socket that was offered an event, and whether it took it.
-type delivery struct {
-	socket *Socket
-	took   bool
-}
-
-// deliver serves the sockets of a message's user. The receipt comes after the
-// write: what it counts, the kernel has, or a queue that the kernel did not empty.
-func (h *Hub) deliver(m *nats.Msg, deliveries []delivery) ([]delivery, int) {
-	if err := wire.Check(m.Data); err != nil {
-		h.Metrics.dropped.WithLabelValues("malformed").Inc()
-		return deliveries, 0
+	if first != nil {
+		w.serve(w.run[0].Subject, first)
 	}
-	deliveries = h.offer(m.Subject, m.Data, m.Header.Get(wire.HeaderExcept), deliveries)
-	return deliveries, h.written(deliveries)
-}
-
-// Emit serves the sockets that a user has on this node, in the caller's
-// goroutine, and returns how many took the event, as a receipt would. Other
-// nodes hear nothing of it. The payload must pass [wire.Check].
-func (h *Hub) Emit(subject string, payload []byte) (sockets int) {
-	var few [4]delivery
-	return h.written(h.offer(subject, payload, "", few[:0]))
-}
-
-// offer queues an event for every socket of its user but one. All of the
-// user's sockets get his events in one order, also if several goroutines have
-// one for him.
-func (h *Hub) offer(subject string, payload []byte, except string, deliveries []delivery) []delivery {
-	message := &Message{Payload: payload}
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	u := h.users[subject]
-	if u == nil {
-		return deliveries
+	for i, m := range w.run {
+		w.answer(m, w.events[i].sockets)
 	}
-	u.offering.Lock()
-	defer u.offering.Unlock()
-	for _, s := range u.sockets {
-		if except != "" && s.conn.ID() == except {
-			continue
-		}
-		deliveries = append(deliveries, delivery{s, s.conn.Send(message)})
-	}
-	return deliveries
+	clear(w.events)
 }
 
-// written flushes the sockets and returns how many took the event and are still open.
-func (h *Hub) written(deliveries []delivery) int {
-	count := flush(deliveries)
-	h.Metrics.delivered.Add(float64(count))
-	return count
-}
-
-// flush writes to the sockets, also to those that took nothing, which may have
-// to close, and returns how many took the event and are still open.
-func flush(deliveries []delivery) (alive int) {
-	for _, d := range deliveries {
-		if open := d.socket.conn.Flush(); open && d.took {
-			alive++
-		}
+// answer sends a receipt, if one is asked for.
+func (w *worker) answer(m *nats.Msg, sockets int) {
+	if m.Reply == "" {
+		return
 	}
-	return alive
+	w.receipt = wire.Receipt{Sockets: sockets, Node: w.Node}.Append(w.receipt[:0])
+	if err := w.nc.Publish(m.Reply, w.receipt); err != nil {
+		w.Metrics.dropped.WithLabelValues("receipt").Inc()
+	}
 }
 
 // sockets lists the sockets of a user.

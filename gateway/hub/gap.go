@@ -236,7 +236,7 @@ func (h *Hub) tell(deaf []missed, reason string, since time.Time, due func(*Sock
 		panic(err) // New has looked at the name
 	}
 	messages := make(map[string]*Message) // by prefix
-	var told []delivery                   // reused from batch to batch
+	var told []offer                      // reused from batch to batch
 	for batch := range slices.Chunk(deaf, gapBatch) {
 		if !goOn() {
 			return
@@ -252,10 +252,18 @@ func (h *Hub) tell(deaf []missed, reason string, since time.Time, due func(*Sock
 				message = &Message{Payload: payload}
 				messages[m.prefix] = message
 			}
-			told = append(told, delivery{m.socket, m.socket.conn.Send(message)})
+			o := offer{socket: m.socket}
+			if m.socket.conn.Send(message) {
+				o.took = 1
+			}
+			told = append(told, o)
 		}
 		h.mu.RUnlock()
-		h.Metrics.gaps.WithLabelValues(reason).Add(float64(flush(told)))
+		taken := uint64(0)
+		for _, o := range told {
+			taken += o.settle()
+		}
+		h.Metrics.gaps.WithLabelValues(reason).Add(float64(taken))
 		if len(told) > 0 && h.pause(gapPause) != nil {
 			return
 		}

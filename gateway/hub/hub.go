@@ -112,7 +112,13 @@ type user struct {
 	sockets []*Socket
 	dropped int // how many messages that nats.go dropped are counted; see gap.go
 
-	offering sync.Mutex // held, with Hub.mu for reading, while an event is queued for the sockets
+	line line // of events that wait for their turn, in serve.go
+	// turn is held while events are given to the sockets, and taken before
+	// Hub.mu, which a socket needs that closes meanwhile.
+	turn sync.Mutex
+	// The first of the sockets have been served; those up to due have yet to
+	// be; who came meanwhile is behind. Guarded by Hub.mu, or by that for reading and turn.
+	served, due int
 }
 
 // A Socket is a Conn's membership: the users that it is registered as.
@@ -253,6 +259,13 @@ func (h *Hub) leave(s *Socket, i int) {
 	u := s.users[i]
 	s.users = slices.Delete(s.users, i, i+1)
 	j := slices.Index(u.sockets, s)
+	for _, end := range []*int{&u.served, &u.due} {
+		if j < *end { // the hole moves on to the next part
+			*end--
+			u.sockets[j] = u.sockets[*end]
+			j = *end
+		}
+	}
 	last := len(u.sockets) - 1
 	u.sockets[j], u.sockets[last] = u.sockets[last], nil
 	u.sockets = u.sockets[:last]

@@ -112,3 +112,33 @@ func TestGoals(t *testing.T) {
 		}
 	}
 }
+
+// Sockets that hear what a crowd emits in another order than the others fail the run.
+func TestCrowdOrder(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		hear [2][]int // what each of two sockets hears; of two pages that have emitted once each, 0 and 1 are the events
+		well bool
+	}{
+		{"one order", [2][]int{{0, 1}, {0, 1}}, true},
+		{"two orders", [2][]int{{0, 1}, {1, 0}}, false},
+		{"one twice", [2][]int{{0, 0}, {}}, false},
+		{"not emitted", [2][]int{{2}, {}}, false},
+	} {
+		sockets := [2]*socket{{}, {}}
+		crowd := &crowd{all: 2, pages: []*page{{emits: 1}, {emits: 1}}}
+		var err error
+		for i, k := range sockets {
+			for _, number := range c.hear[i] {
+				err = errors.Join(err, crowd.check(k, number))
+				k.next++
+			}
+		}
+		if (err == nil) != c.well {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if c.well && (!crowd.pages[0].everys || !crowd.pages[1].everys) {
+			t.Errorf("%s: not all have heard all", c.name)
+		}
+	}
+}

@@ -32,11 +32,14 @@ var scenarios = []scenario{
 		}
 		return f.openLoop("open", rate)
 	}},
-	{"fanout", "one emit to all sockets", nil, func(f *fixture) error {
+	{"fanout", "one emit to all sockets, and eight at a time", nil, func(f *fixture) error {
 		if err := f.add(slices.Repeat([][]string{{"all"}}, *sockets)); err != nil {
 			return err
 		}
-		return f.fanOut()
+		if err := f.fanOut(); err != nil {
+			return err
+		}
+		return f.crowd("crowd")
 	}},
 	{"polling", "idle sessions on polling", []string{"embedded", "node"}, func(f *fixture) error {
 		if err := f.connect("polling", own(0, *sockets), f.addPollers); err != nil {

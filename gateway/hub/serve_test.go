@@ -1,0 +1,233 @@
+package hub
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"pgregory.net/rapid"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/wire"
+)
+
+// A member is a recorder whose flushes do something, and are counted.
+type member struct {
+	recorder
+	onFlush func()
+	flushes int
+}
+
+func (m *member) Flush() bool {
+	m.flushes++
+	if m.onFlush != nil {
+		m.onFlush()
+	}
+	return m.recorder.Flush()
+}
+
+// Sockets leave, come, and leave and come again while their user is served:
+// who stays hears each event once and in order, nobody hears one twice, or
+// after he has left, and the receipt counts those who heard.
+func TestSocketsComeAndGoWhileTheyAreServed(t *testing.T) {
+	b := newBench(t)
+	const user = "user.42"
+	rapid.Check(t, func(t *rapid.T) {
+		members := make([]*member, rapid.IntRange(1, 4*few).Draw(t, "sockets"))
+		sockets := make([]*Socket, len(members))
+		stays := make([]bool, len(members))
+		join := func(i int) {
+			if err := b.hub.add(sockets[i], []string{user}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		which := rapid.IntRange(0, len(members)-1)
+		for i := range members {
+			members[i], stays[i] = &member{recorder: recorder{id: fmt.Sprint(i)}}, true
+			sockets[i] = b.hub.Attach(members[i])
+			join(i)
+		}
+		late := &member{}
+		lateSocket := b.hub.Attach(late)
+		defer func() {
+			for _, s := range append(sockets, lateSocket) {
+				b.hub.Detach(s)
+			}
+		}()
+		for _, at := range rapid.SliceOfN(which, 0, 3).Draw(t, "in the flush of") {
+			leave := rapid.SliceOfDistinct(which, rapid.ID[int]).Draw(t, "leave")
+			again := rapid.SliceOfDistinct(which, rapid.ID[int]).Draw(t, "come again")
+			members[at].onFlush = func() {
+				members[at].onFlush = nil
+				for _, i := range leave {
+					b.hub.Unregister(sockets[i], []string{user})
+					stays[i] = false
+				}
+				for _, i := range again {
+					if !stays[i] {
+						join(i)
+					}
+				}
+				if err := b.hub.add(lateSocket, []string{user}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		count := b.hub.Emit(user, []byte(`["e"]`))
+		heard := 0
+		for i, m := range members {
+			n := len(m.take())
+			if heard += n; n > 1 || stays[i] && n == 0 {
+				t.Fatalf("socket %d heard it %d times; it stayed: %v", i, n, stays[i])
+			}
+		}
+		if n := len(late.take()); n > 0 {
+			t.Fatalf("a socket that came meanwhile heard it %d times", n)
+		}
+		if count != heard {
+			t.Fatalf("%d are counted, %d heard", count, heard)
+		}
+	})
+}
+
+// What comes while a user is served goes to his sockets together, in bursts,
+// and each event has a receipt of its own.
+func TestBurst(t *testing.T) {
+	for _, way := range []string{"bus", "process"} {
+		t.Run(way, func(t *testing.T) {
+			const more = burstEvents + burstEvents/2
+			b := newBench(t)
+			busy, release := make(chan struct{}), make(chan struct{})
+			first := &member{onFlush: sync.OnceFunc(func() { close(busy); <-release })}
+			first.id = "first"
+			second := &member{}
+			for _, m := range []*member{first, second} {
+				if err := b.register(b.hub.Attach(m), "user.42"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			events := []string{`["e"]`}
+			receipts := make([]int, 1+more)
+			want := slices.Repeat([]int{2}, 1+more)
+			heardByFirst := []string{`["e"]`}
+			answers, err := b.pub.SubscribeSync(b.pub.NewInbox())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var emits sync.WaitGroup
+			for i := range 1 + more {
+				payload := fmt.Sprintf(`["e",%d]`, i)
+				m := event("user.42", payload)
+				m.Reply = answers.Subject
+				switch {
+				case i == 0:
+					m.Data = []byte(events[0])
+				case way == "bus" && i == 3:
+					m.Data, want[i] = []byte("malformed"), 0
+				case way == "bus" && i == 5:
+					m.Header.Set(wire.HeaderExcept, "first")
+					events, want[i] = append(events, payload), 1
+				default:
+					events, heardByFirst = append(events, payload), append(heardByFirst, payload)
+				}
+				if way == "bus" {
+					if err := b.pub.PublishMsg(m); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					emits.Go(func() { receipts[i] = b.hub.Emit("user.42", m.Data) })
+					if i > 0 {
+						natstest.Await(t, "the emit to wait", func() bool { return b.waiting("user.42") == i })
+					}
+				}
+				if i == 0 {
+					<-busy
+				}
+			}
+			if way == "bus" {
+				natstest.Await(t, "the messages to wait", func() bool {
+					waiting := 0
+					for _, worker := range b.hub.workers {
+						waiting += len(worker)
+					}
+					return waiting == more
+				})
+			}
+			close(release)
+			emits.Wait()
+			if way == "bus" {
+				receipts = b.receipts(answers, len(receipts))
+			}
+			if !slices.Equal(receipts, want) {
+				t.Errorf("receipts %v, want %v", receipts, want)
+			}
+			for m, want := range map[*member][]string{first: heardByFirst, second: events} {
+				if heard := m.take(); !slices.Equal(heard, want) {
+					t.Errorf("heard %v, want %v", heard, want)
+				}
+				if m.flushes != 3 { // the first, burstEvents, and the rest
+					t.Errorf("%d writes", m.flushes)
+				}
+			}
+			if got := counter(t, b.hub.Metrics.delivered, ""); got != float64(len(events)+len(heardByFirst)) {
+				t.Errorf("%v are counted", got)
+			}
+		})
+	}
+}
+
+func (b *bench) waiting(subject string) (n int) {
+	b.hub.mu.RLock()
+	defer b.hub.mu.RUnlock()
+	u := b.hub.users[subject]
+	u.line.mu.Lock()
+	defer u.line.mu.Unlock()
+	for e := u.line.first; e != nil; e = e.next {
+		n++
+	}
+	return n
+}
+
+func (b *bench) receipts(answers *nats.Subscription, n int) (sockets []int) {
+	for range n {
+		m, err := answers.NextMsg(natstest.Patience)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		r, err := wire.ParseReceipt(m.Data)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		sockets = append(sockets, r.Sockets)
+	}
+	return sockets
+}
+
+// A burst is bounded in bytes, but for a single event.
+func TestBurstBytes(t *testing.T) {
+	chain := func(sizes ...int) (first *emit) {
+		for _, size := range slices.Backward(sizes) {
+			first = &emit{Message: Message{Payload: []byte(strings.Repeat("x", size))}, next: first}
+		}
+		return first
+	}
+	var l line
+	l.add(chain(burstBytes/2, burstBytes/2, 1))
+	l.add(chain(2*burstBytes, 1))
+	for _, want := range [][]int{{burstBytes / 2, burstBytes / 2}, {1}, {2 * burstBytes}, {1}, nil} {
+		var got []int
+		for e := l.burst(); e != nil; e = e.next {
+			got = append(got, len(e.Payload))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("a burst of %v bytes, want %v", got, want)
+		}
+	}
+	l.add(chain(3))
+	if e := l.burst(); e == nil || len(e.Payload) != 3 {
+		t.Error("nothing comes after the line was empty")
+	}
+}
