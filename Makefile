@@ -49,7 +49,7 @@ test-go:
 	test/needs.sh $(NEEDS_GO)
 	clients/browser/fetch.sh
 	go test -race ./...
-	go test -race ./gateway/eio -without-poller
+	go test -race ./gateway/eio -portable
 	cd test/load && go test -race ./...
 
 test-browser:

@@ -24,12 +24,18 @@ func TestDescriptorsAreNotMixed(t *testing.T) {
 	a := start(t)
 	a.onMessage = func(s *Session, data []byte, _ bool) {
 		mine := Message(bytes.Clone(data))
-		for range 2 {
-			go func() {
-				for s.Send(mine) && s.Flush() {
+		go func() {
+			for s.Send(mine) && s.Flush() {
+			}
+		}()
+		go func() {
+			for s.Send(mine) {
+				a.WriteAhead([]*Session{s})
+				if !s.Flush() {
+					return
 				}
-			}()
-		}
+			}
+		}()
 		s.write(mine)
 		go s.tryAbort()
 	}

@@ -23,8 +23,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// withoutPoller has each websocket wait in a goroutine of its own, as on other systems.
-var withoutPoller = flag.Bool("without-poller", false, "test without the poller")
+// portable has each websocket wait in a goroutine of its own, and be written to by itself, as on other systems.
+var portable = flag.Bool("portable", false, "test without epoll and io_uring")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -115,8 +115,9 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 			a.onClose(s, reason)
 		},
 	}
-	if *withoutPoller {
+	if *portable {
 		a.Server.poller.stop()
+		a.Server.rings.close()
 	}
 	a.MaxFrames = 0 // tests send as fast as they can
 	for _, f := range change {

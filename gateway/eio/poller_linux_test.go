@@ -27,7 +27,7 @@ func TestIdleSocketsHaveNoGoroutine(t *testing.T) {
 		}
 		until(t, "the readers to be gone, or to wait", func() bool {
 			few := runtime.NumGoroutine() <= before+len(all)/10
-			return few != *withoutPoller
+			return few != *portable
 		})
 	}
 }
@@ -103,7 +103,7 @@ func TestNoDescriptorForTheEpoll(t *testing.T) {
 	set(&limit)
 	w.send("4second")
 	w.want("4second")
-	until(t, "the epoll, if there is to be one", func() bool { return epolls() != *withoutPoller })
+	until(t, "the epoll, if there is to be one", func() bool { return epolls() != *portable })
 	w.send("4third")
 	w.want("4third")
 }

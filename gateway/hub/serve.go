@@ -5,7 +5,7 @@ import "sync"
 const (
 	// few is how many sockets are served at a time: what was read of them to
 	// queue the events is still in the processor's cache when they are written.
-	few = 16
+	few = 32
 
 	// A burst is what goes to a socket in one write, where events for one user
 	// come faster than they are written: this many, of so many bytes together,
@@ -100,6 +100,9 @@ func (h *Hub) give(u *user, burst *emit) {
 	for first, rest := true, true; rest; first = false {
 		var offers []offer
 		offers, rest = h.offer(u, burst, first, room[:0])
+		if len(offers) > 1 && h.WriteAhead != nil {
+			h.writeAhead(offers)
+		}
 		for _, o := range offers {
 			took := o.settle()
 			for e := burst; e != nil && took != 0; e = e.next {
@@ -139,6 +142,14 @@ func (h *Hub) offer(u *user, burst *emit, first bool, offers []offer) (_ []offer
 type offer struct {
 	socket *Socket
 	took   uint64
+}
+
+func (h *Hub) writeAhead(offers []offer) {
+	conns := make([]Conn, len(offers))
+	for i, o := range offers {
+		conns[i] = o.socket.conn
+	}
+	h.WriteAhead(conns)
 }
 
 // settle writes to the socket, also if it took nothing, as it may have to
