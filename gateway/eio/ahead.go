@@ -67,14 +67,15 @@ func (c *wsConn) endWrite(sent int) {
 
 // rings lends rings, as many as there are processors. The zero value is ready for use.
 type rings struct {
-	once sync.Once // they are made, or are not to be
-	free chan *ring
-	all  []*ring
+	made   sync.Once // or are not to be
+	closed sync.Once
+	free   chan *ring
+	all    []*ring
 }
 
 // borrow returns a ring, or nil if all are lent or the system has none.
 func (r *rings) borrow() *ring {
-	r.once.Do(func() {
+	r.made.Do(func() {
 		r.all = newRings()
 		r.free = make(chan *ring, len(r.all))
 		for _, one := range r.all {
@@ -95,9 +96,10 @@ func (r *rings) give(one *ring) { r.free <- one }
 // close closes the rings, when all have been given back. Nobody can borrow one
 // then. Closing twice is fine.
 func (r *rings) close() {
-	r.once.Do(func() {})
-	for range r.all {
-		(<-r.free).close()
-	}
-	r.all = nil
+	r.closed.Do(func() {
+		r.made.Do(func() {})
+		for range r.all {
+			(<-r.free).close()
+		}
+	})
 }

@@ -38,15 +38,15 @@ type ring struct {
 
 // send32 is struct io_uring_sqe, as linux/io_uring.h has it, for IORING_OP_SEND.
 type send32 struct {
-	opcode, flags uint8
-	_             uint16
-	descriptor    int32
-	_             uint64
-	address       uint64
-	length        uint32
-	message       uint32 // flags of the send
-	tag           uint64 // comes back with the result
-	_             [3]uint64
+	opcode     uint8
+	_          [3]uint8
+	descriptor int32
+	_          uint64
+	address    uint64
+	length     uint32
+	message    uint32 // flags of the send
+	tag        uint64 // comes back with the result
+	_          [3]uint64
 }
 
 // result is struct io_uring_cqe.
