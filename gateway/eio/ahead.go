@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// aheadBytes is how much is written ahead to one websocket. What is larger
+// gains nothing by it, and would make the call a long one.
+const aheadBytes = 16 << 10
+
 // WriteAhead hands what is queued for sessions on websockets to the kernel, in
 // one call for many of them, where the system has such a call. A [Session.Flush]
 // of each must follow: it does what is left, which may be all of it.
@@ -35,7 +39,7 @@ func (srv *Server) WriteAhead(sessions []*Session) {
 	}
 }
 
-// beginWrite moves a batch of frames from the queue to the session's
+// beginWrite moves small frames from the queue to the session's
 // websocket, and returns that with its writer held; or nil, where it is for
 // Flush to write, or there is nothing.
 func (s *Session) beginWrite() *wsConn {
@@ -45,8 +49,8 @@ func (s *Session) beginWrite() *wsConn {
 	}
 	if len(socket.rest) == 0 && !socket.aborted {
 		s.mu.Lock()
-		if !s.closed && len(s.queue) > 0 {
-			socket.rest = join(s.take(batch))
+		if !s.closed && len(s.queue) > 0 && len(s.queue[0].wire) <= aheadBytes {
+			socket.rest = join(s.take(aheadBytes))
 		}
 		s.mu.Unlock()
 		if len(socket.rest) > 0 {

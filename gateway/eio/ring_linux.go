@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ringSize is how many sends go into one call. It takes the kernel 0.2 ms, in
-// which the collector waits for it.
+// ringSize is how many sends go into one call. It takes the kernel 0.2 ms, or
+// 0.6 for 16 KiB each, in which the collector waits for it.
 const ringSize = 32
 
 // A ring is an io_uring(7) that sends, and nothing else: a fan-out that calls
@@ -27,7 +27,7 @@ type ring struct {
 	descriptor int
 	memory     []byte // of both queues' heads
 	entries    []byte // of the first
-	sends      *[ringSize]send32
+	sends      *[ringSize]submission
 	submitted  struct{ head, tail *uint32 }
 	completed  struct{ head, tail *uint32 }
 	mask       uint32 // of completed
@@ -36,8 +36,9 @@ type ring struct {
 	took       [ringSize]int
 }
 
-// send32 is struct io_uring_sqe, as linux/io_uring.h has it, for IORING_OP_SEND.
-type send32 struct {
+// submission is struct io_uring_sqe, as linux/io_uring.h has it, for IORING_OP_SEND.
+// The rest is 0, as the kernel has made it.
+type submission struct {
 	opcode     uint8
 	_          [3]uint8
 	descriptor int32
@@ -125,7 +126,7 @@ func newRing() (*ring, error) {
 	r.completed.head, r.completed.tail = (*uint32)(at(p.completion.head)), (*uint32)(at(p.completion.tail))
 	r.mask = *(*uint32)(at(p.completion.mask))
 	r.results = at(p.completion.results)
-	r.sends = (*[ringSize]send32)(unsafe.Pointer(&r.entries[0]))
+	r.sends = (*[ringSize]submission)(unsafe.Pointer(&r.entries[0]))
 	for i := range uint32(ringSize) {
 		*(*uint32)(at(p.submission.array + 4*i)) = i
 	}
@@ -135,14 +136,13 @@ func newRing() (*ring, error) {
 // add adds a send to the next call. There is room for ringSize. The bytes are
 // the kernel's until then, and must not be the stack's.
 func (r *ring) add(descriptor int, b []byte) {
-	r.sends[(*r.submitted.tail+uint32(r.n))%ringSize] = send32{ //nolint:gosec // below ringSize
-		opcode:     opSend,
-		descriptor: int32(descriptor), //nolint:gosec // a descriptor
-		address:    uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))),
-		length:     uint32(len(b)), //nolint:gosec // a frame of 4 GB is none
-		message:    syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL,
-		tag:        uint64(r.n), //nolint:gosec // below ringSize
-	}
+	s := &r.sends[(*r.submitted.tail+uint32(r.n))%ringSize] //nolint:gosec // below ringSize
+	s.opcode = opSend
+	s.descriptor = int32(descriptor) //nolint:gosec // a descriptor
+	s.address = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
+	s.length = uint32(len(b)) //nolint:gosec // aheadBytes
+	s.message = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
+	s.tag = uint64(r.n) //nolint:gosec // below ringSize
 	r.took[r.n] = 0
 	r.n++
 }

@@ -3,8 +3,10 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -263,36 +265,88 @@ func TestEmit(t *testing.T) {
 	}
 }
 
-// Several goroutines emit to one user: all of his sockets hear it in the same order.
+// Several goroutines emit to one user while sockets of his come and go: all
+// that stay hear the same, the others a part of it in the same order, and
+// receipts count what is heard.
 func TestOneOrderForAllSockets(t *testing.T) {
 	b := newBench(t)
 	var pages []*recorder
-	for range 3 {
+	for range 2*few + 1 {
 		page, _ := b.page("user.42")
 		pages = append(pages, page)
 	}
 	const each = 500
-	var all sync.WaitGroup
-	for k := range 3 {
-		all.Go(func() {
+	var counted atomic.Int64
+	var emitters sync.WaitGroup
+	for k := range 4 {
+		emitters.Go(func() {
 			for i := range each {
 				payload := fmt.Sprintf(`["e",%d]`, k*each+i)
-				if k == 0 {
-					b.emit(event("user.42", payload))
-				} else if n := b.hub.Emit("user.42", []byte(payload)); n != len(pages) {
+				var n int
+				if k < 2 {
+					r, _ := b.emit(event("user.42", payload))
+					n = r.Sockets
+				} else {
+					n = b.hub.Emit("user.42", []byte(payload))
+				}
+				if counted.Add(int64(n)); n < len(pages) {
 					t.Errorf("%d sockets took it", n)
 				}
 			}
 		})
 	}
-	all.Wait()
+	over := make(chan struct{})
+	var guests []*recorder
+	var churn sync.WaitGroup
+	churn.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			guest := &recorder{}
+			guests = append(guests, guest)
+			s := b.hub.Attach(guest)
+			for range 3 {
+				if err := b.hub.add(s, []string{"user.42"}); err != nil {
+					t.Error(err)
+				}
+				runtime.Gosched()
+				b.hub.Unregister(s, []string{"user.42"})
+			}
+			b.hub.Detach(s)
+		}
+	})
+	emitters.Wait()
+	close(over)
+	churn.Wait()
+
 	first := pages[0].take()
-	if len(first) != 3*each {
+	heard := int64(len(first))
+	if len(first) != 4*each {
 		t.Errorf("%d events heard", len(first))
 	}
 	for _, page := range pages[1:] {
-		if !slices.Equal(page.take(), first) {
+		own := page.take()
+		if heard += int64(len(own)); !slices.Equal(own, first) {
 			t.Error("two sockets of one user disagree about the order")
 		}
+	}
+	place := make(map[string]int)
+	for i, e := range first {
+		place[e] = i + 1
+	}
+	for _, guest := range guests {
+		last := 0
+		for _, e := range guest.take() {
+			if heard++; place[e] <= last {
+				t.Errorf("a guest hears %s twice or out of order", e)
+			}
+			last = place[e]
+		}
+	}
+	if heard != counted.Load() {
+		t.Errorf("%d heard, %d counted", heard, counted.Load())
 	}
 }

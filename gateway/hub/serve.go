@@ -55,6 +55,7 @@ func (l *line) burst() (chain *emit) {
 		l.first = e.next
 		e.served = true
 		if e.next == nil {
+			l.last = nil // holds nothing while nobody emits
 			break
 		}
 		if bytes += len(e.Payload); n == burstEvents || bytes+len(e.next.Payload) > burstBytes {

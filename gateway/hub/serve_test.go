@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -204,6 +205,27 @@ func (b *bench) receipts(answers *nats.Subscription, n int) (sockets []int) {
 		sockets = append(sockets, r.Sockets)
 	}
 	return sockets
+}
+
+// A user who hears nothing for a while does not hold on to his last event.
+func TestLastEventIsLetGo(t *testing.T) {
+	b := newBench(t)
+	b.page("user.42")
+	gone := make(chan struct{})
+	payload := new([64]byte)
+	copy(payload[:], `["e"]`)
+	runtime.AddCleanup(payload, func(done chan struct{}) { close(done) }, gone)
+	b.hub.Emit("user.42", payload[:5])
+	payload = nil
+	natstest.Await(t, "the event to go", func() bool {
+		runtime.GC()
+		select {
+		case <-gone:
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // A burst is bounded in bytes, but for a single event.
