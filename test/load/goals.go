@@ -29,6 +29,8 @@ var goals = []goal{
 	{what: "fan-out, CPU per delivery: of Node's", ours: "embedded fanout.cpu_us", than: rival + " fanout.cpu_us", most: 0.45},
 	{what: "fan-out, CPU per delivery: of nchan's", ours: "embedded fanout.cpu_us", than: "nchan fanout.cpu_us", most: 1},
 	{what: "fan-out, when the last socket has it: of Node's", ours: "embedded fanout.last_ms", than: rival + " fanout.last_ms", most: 1},
+	{what: "fan-outs of eight pages at once, CPU per delivery: of Node's", ours: "embedded crowd.cpu_us", than: rival + " crowd.cpu_us", most: 0.45},
+	{what: "fan-outs of eight pages at once, CPU per delivery: of nchan's", ours: "embedded crowd.cpu_us", than: "nchan crowd.cpu_us", most: 1},
 	{what: "2,000 emits a second, p99 to delivery: of Node's", ours: "embedded open.p99_ms", than: rival + " open.p99_ms", most: 0.3},
 	{what: "CPU per event with 19,500 sockets: of that with 3,000", ours: "embedded scale19500.cpu_us", than: "embedded scale3000.cpu_us", most: 1.15},
 	{what: "connects a second, with register: of Node's", ours: "embedded idle.connects_per_second", than: rival + " idle.connects_per_second", least: 2.5},

@@ -30,6 +30,7 @@ var plots = []plot{
 	{"single.svg", "CPU of the server per event, one receiver an emit, µs", ofEach("single.cpu_us")},
 	{"several.svg", "CPU of the server per event, 100 receivers an emit, µs", ofEach("several.cpu_us")},
 	{"fanout.svg", "CPU of the server per delivery, one emit to 3,000 sockets, µs", ofEach("fanout.cpu_us")},
+	{"crowd.svg", "CPU of the server per delivery, eight pages that emit to 3,000 sockets, µs", ofEach("crowd.cpu_us")},
 	{"last.svg", "One emit to 3,000 sockets: when the last has it, ms", ofEach("fanout.last_ms")},
 	{"latency.svg", "2,000 emits a second: p99 from the scheduled moment to delivery, ms", ofEach("open.p99_ms")},
 	{"idle.svg", "Memory of an idle socket, of 3,000, KiB", ofEach("idle.rss_kib")},

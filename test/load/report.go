@@ -72,8 +72,12 @@ func machine() string {
 		return "unknown"
 	}
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	return fmt.Sprintf("%d cores of %s, %s of memory, Linux %s", runtime.NumCPU(), field("/proc/cpuinfo", "model name"),
-		field("/proc/meminfo", "MemTotal"), strings.TrimSpace(string(kernel)))
+	tracked := ""
+	if n, _ := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count"); len(n) > 0 && n[0] != '0' {
+		tracked = ", connections are tracked by a packet filter"
+	}
+	return fmt.Sprintf("%d cores of %s, %s of memory, Linux %s%s", runtime.NumCPU(), field("/proc/cpuinfo", "model name"),
+		field("/proc/meminfo", "MemTotal"), strings.TrimSpace(string(kernel)), tracked)
 }
 
 func (r *report) add(server string, f Figures) { r.Figures[server] = append(r.Figures[server], f) }
