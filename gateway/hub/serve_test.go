@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -251,5 +252,36 @@ func TestBurstBytes(t *testing.T) {
 	l.add(chain(3))
 	if e := l.burst(); e == nil || len(e.Payload) != 3 {
 		t.Error("nothing comes after the line was empty")
+	}
+}
+
+// What the hub itself costs: sockets that do nothing, 8 goroutines that emit.
+func BenchmarkEmit(b *testing.B) {
+	for _, sockets := range []int{1, 100} {
+		b.Run(fmt.Sprint(sockets), func(b *testing.B) {
+			bench := newBench(b)
+			const users = 512
+			for i := range users {
+				for range sockets {
+					if err := bench.hub.add(bench.hub.Attach(sendFunc(func(*Message) bool { return true })), []string{fmt.Sprint("user.", i)}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			subjects := make([]string, users)
+			for i := range subjects {
+				subjects[i] = fmt.Sprint("user.", i)
+			}
+			payload := []byte(`["e"]`)
+			var seed atomic.Int64
+			b.ReportAllocs()
+			b.SetParallelism(8 / runtime.GOMAXPROCS(0))
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for i := int(seed.Add(61)); pb.Next(); i++ {
+					bench.hub.Emit(subjects[i%users], payload)
+				}
+			})
+		})
 	}
 }
