@@ -276,7 +276,7 @@ func compressedPolls(s *stranger) {
 	e := newEmitter(s.program.URL)
 	data := `"` + strings.Repeat("x", 50_000) + `"`
 	s.times(100, func(i int) error {
-		id := fmt.Sprint("gzip", i)
+		id := fmt.Sprint("gzip", time.Now().UnixNano(), i) // not that of a poller that was left behind: M3 has those
 		c, err := s.join([]kind{polling4, polling3}[i%2], id)
 		if err != nil {
 			return err
