@@ -412,16 +412,10 @@ func TestOwnerDies(t *testing.T) {
 	other.passes(2)
 
 	owner.bus.Close() // as if the process had been killed: nobody hears of it
-	natstest.Await(t, "NATS to notice", func() bool { return owner.nats.NumClients() == 1 })
-	began := time.Now()
 	natstest.Await(t, "NATS to tell the other server", func() bool {
-		status, _ := waiting.do(http.MethodPost, other.url, "")
-		return status == http.StatusBadRequest
+		return !other.nats.GlobalAccount().SubscriptionInterest("doit.node." + owner.relay.Name)
 	})
-	waiting.wantUnknown(other.url)
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("the next request took %v", took) // of others it is the silence that counts, 5 s
-	}
+	waiting.wantUnknown(other.url) // of who has asked before, it is the silence that counts, 5 s
 	if status := <-answered; status != http.StatusBadGateway {
 		t.Errorf("a poll that waited was answered %d", status)
 	}
