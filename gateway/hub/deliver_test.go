@@ -247,20 +247,20 @@ func TestEmit(t *testing.T) {
 	one, _ := b.page("user.42")
 	two, _ := b.page("user.42")
 	two.full = true
-	if n := b.hub.Emit("user.42", []byte(`["e"]`)); n != 1 {
+	if n := b.hub.Emit(wire.Message{Subject: "user.42", Payload: []byte(`["e"]`)}).Sockets; n != 1 {
 		t.Errorf("%d sockets took it", n)
 	}
 	if heard := one.take(); !slices.Equal(heard, []string{`["e"]`}) {
 		t.Errorf("heard %q", heard)
 	}
-	if n := b.hub.Emit("user.43", []byte(`["e"]`)); n != 0 {
+	if n := b.hub.Emit(wire.Message{Subject: "user.43", Payload: []byte(`["e"]`)}).Sockets; n != 0 {
 		t.Errorf("%d sockets of nobody", n)
 	}
 	if got := counter(t, b.hub.Metrics.delivered, ""); got != 1 {
 		t.Errorf("%v counted", got)
 	}
 	b.hub.Close()
-	if n := b.hub.Emit("user.42", []byte(`["e"]`)); n != 0 {
+	if n := b.hub.Emit(wire.Message{Subject: "user.42", Payload: []byte(`["e"]`)}).Sockets; n != 0 {
 		t.Errorf("%d sockets of a hub that is closed", n)
 	}
 }
@@ -287,7 +287,7 @@ func TestOneOrderForAllSockets(t *testing.T) {
 					r, _ := b.emit(event("user.42", payload))
 					n = r.Sockets
 				} else {
-					n = b.hub.Emit("user.42", []byte(payload))
+					n = b.hub.Emit(wire.Message{Subject: "user.42", Payload: []byte(payload)}).Sockets
 				}
 				if counted.Add(int64(n)); n < len(pages) {
 					t.Errorf("%d sockets took it", n)

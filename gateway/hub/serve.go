@@ -1,6 +1,10 @@
 package hub
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/ramainen/doit-socket/internal/wire"
+)
 
 const (
 	// few is how many sockets are served at a time: what was read of them to
@@ -67,12 +71,13 @@ func (l *line) burst() (chain *emit) {
 }
 
 // Emit serves the sockets that a user has on this node, in the caller's
-// goroutine, and returns how many took the event, as a receipt would. Other
-// nodes hear nothing of it. The payload must pass wire.Check.
-func (h *Hub) Emit(subject string, payload []byte) (sockets int) {
-	e := &emit{Message: Message{Payload: payload}}
-	h.serve(subject, e)
-	return e.sockets
+// goroutine, and returns the receipt that this node would give on the bus.
+// Other nodes hear nothing of it. The message is an event whose payload passes
+// [wire.Check]; operations are for the bus.
+func (h *Hub) Emit(m wire.Message) wire.Receipt {
+	e := &emit{Message: Message{Payload: m.Payload}, except: m.Except}
+	h.serve(m.Subject, e)
+	return wire.Receipt{Sockets: e.sockets, Node: h.Node}
 }
 
 // serve gives a chain of events to the sockets of their user, and notes for
@@ -101,9 +106,6 @@ func (h *Hub) give(u *user, burst *emit) {
 	for first, rest := true, true; rest; first = false {
 		var offers []offer
 		offers, rest = h.offer(u, burst, first, room[:0])
-		if len(offers) > 1 && h.WriteAhead != nil {
-			h.writeAhead(offers)
-		}
 		for _, o := range offers {
 			took := o.settle()
 			for e := burst; e != nil && took != 0; e = e.next {
@@ -143,14 +145,6 @@ func (h *Hub) offer(u *user, burst *emit, first bool, offers []offer) (_ []offer
 type offer struct {
 	socket *Socket
 	took   uint64
-}
-
-func (h *Hub) writeAhead(offers []offer) {
-	conns := make([]Conn, len(offers))
-	for i, o := range offers {
-		conns[i] = o.socket.conn
-	}
-	h.WriteAhead(conns)
 }
 
 // settle writes to the socket, also if it took nothing, as it may have to

@@ -78,7 +78,7 @@ func TestSocketsComeAndGoWhileTheyAreServed(t *testing.T) {
 				}
 			}
 		}
-		count := b.hub.Emit(user, []byte(`["e"]`))
+		count := b.hub.Emit(wire.Message{Subject: user, Payload: []byte(`["e"]`)}).Sockets
 		heard := 0
 		for i, m := range members {
 			n := len(m.take())
@@ -140,7 +140,7 @@ func TestBurst(t *testing.T) {
 						t.Fatal(err)
 					}
 				} else {
-					emits.Go(func() { receipts[i] = b.hub.Emit("user.42", m.Data) })
+					emits.Go(func() { receipts[i] = b.hub.Emit(wire.Message{Subject: "user.42", Payload: m.Data}).Sockets })
 					if i > 0 {
 						natstest.Await(t, "the emit to wait", func() bool { return b.waiting("user.42") == i })
 					}
@@ -216,7 +216,7 @@ func TestLastEventIsLetGo(t *testing.T) {
 	payload := new([64]byte)
 	copy(payload[:], `["e"]`)
 	runtime.AddCleanup(payload, func(done chan struct{}) { close(done) }, gone)
-	b.hub.Emit("user.42", payload[:5])
+	b.hub.Emit(wire.Message{Subject: "user.42", Payload: payload[:5]})
 	payload = nil
 	natstest.Await(t, "the event to go", func() bool {
 		runtime.GC()
@@ -279,7 +279,7 @@ func BenchmarkEmit(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for i := int(seed.Add(61)); pb.Next(); i++ {
-					bench.hub.Emit(subjects[i%users], payload)
+					bench.hub.Emit(wire.Message{Subject: subjects[i%users], Payload: payload})
 				}
 			})
 		})

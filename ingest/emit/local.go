@@ -1,6 +1,10 @@
 package emit
 
-import "time"
+import (
+	"time"
+
+	"github.com/ramainen/doit-socket/internal/wire"
+)
 
 // A Local is the gateway of the same process. While no other node could have
 // sockets, an emit goes to it and not over the bus; docs/decisions/0010 says
@@ -8,9 +12,9 @@ import "time"
 type Local interface {
 	// Alone reports whether no message on the bus could reach another node.
 	Alone() bool
-	// Emit serves the sockets of a user and returns how many took the event,
-	// when it is written to them.
-	Emit(subject string, payload []byte) (sockets int)
+	// Emit serves the sockets of a user and returns the receipt, when the
+	// event is written to them.
+	Emit(wire.Message) wire.Receipt
 }
 
 // isAlone reports whether an emit goes to [Ingest.Local]. While others were
@@ -31,7 +35,7 @@ func (in *Ingest) isAlone() bool {
 
 func emitTo(local Local, subjects []string, payload []byte) (reached bool) {
 	for _, subject := range subjects {
-		if local.Emit(subject, payload) > 0 {
+		if local.Emit(wire.Message{Subject: subject, Payload: payload}).Sockets > 0 {
 			reached = true
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 // here stands in for the gateway of this process: it has sockets of "user.u".
@@ -19,14 +21,14 @@ type here struct {
 
 func (h *here) Alone() bool { return h.alone.Load() }
 
-func (h *here) Emit(subject string, payload []byte) (sockets int) {
+func (h *here) Emit(m wire.Message) wire.Receipt {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.heard = append(h.heard, subject+" "+string(payload))
-	if subject == "user.u" {
-		return 1
+	h.heard = append(h.heard, m.Subject+" "+string(m.Payload))
+	if m.Subject == "user.u" {
+		return wire.Receipt{Sockets: 1}
 	}
-	return 0
+	return wire.Receipt{}
 }
 
 func (h *here) take() (heard []string) {

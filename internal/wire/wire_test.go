@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -191,4 +192,25 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("%q passed", payload)
 		}
 	})
+}
+
+// What a message asks for survives the bus, and a plain event has no headers at all.
+func TestMessageOptions(t *testing.T) {
+	if h := (Message{Subject: "user.42", Payload: []byte(`["e"]`)}).Header(); h != nil {
+		t.Errorf("a message without options has the headers %v", h)
+	}
+	for _, m := range []Message{
+		{Subject: "user.42", Payload: []byte(`["e"]`)},
+		{Subject: "user.42", Op: OpCount},
+		{Subject: "user.42", Payload: []byte(`["e"]`), Except: "abc"},
+	} {
+		header := m.Header()
+		if got := ParseMessage(m.Subject, header, m.Payload); !reflect.DeepEqual(got, m) {
+			t.Errorf("%+v became %+v by way of %v", m, got, header)
+		}
+	}
+	stranger := map[string][]string{"Doit-Unknown": {"x"}, HeaderOp: nil}
+	if got := ParseMessage("user.42", stranger, nil); !reflect.DeepEqual(got, Message{Subject: "user.42"}) {
+		t.Errorf("unknown and empty headers became %+v", got)
+	}
 }
