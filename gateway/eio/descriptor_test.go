@@ -29,11 +29,7 @@ func TestDescriptorsAreNotMixed(t *testing.T) {
 			}
 		}()
 		go func() {
-			for s.Send(mine) {
-				a.WriteAhead([]*Session{s})
-				if !s.Flush() {
-					return
-				}
+			for s.Send(mine) && s.Flush() {
 			}
 		}()
 		s.write(mine)

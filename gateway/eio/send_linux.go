@@ -8,7 +8,7 @@ import (
 )
 
 // send hands bytes to the kernel, as many as it takes at once. It never waits, so
-// the scheduler need not hear of the call. Many sockets at once: ring_linux.go.
+// the scheduler need not hear of the call.
 func send(descriptor int, b []byte) (n int, err error) {
 	const flags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
 	sent, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO,

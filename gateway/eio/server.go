@@ -54,7 +54,6 @@ type Server struct {
 
 	running sync.WaitGroup // the goroutines of all sessions, and their waits
 	poller  poller
-	rings   rings
 	warned  atomic.Bool // of a proxy that is not trusted
 
 	mu sync.Mutex
@@ -88,7 +87,6 @@ func (srv *Server) Close() {
 	}
 	srv.running.Wait()
 	srv.poller.stop()
-	srv.rings.close()
 }
 
 // A protocolError is the JSON answer to a request that the protocol does not

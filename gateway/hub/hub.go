@@ -81,9 +81,6 @@ type Options struct {
 	// GapEvent is the event by which a socket hears that it may have missed
 	// others; empty, nobody hears of it. [CheckGapEvent] says which names do.
 	GapEvent string
-	// WriteAhead, if there is one, is given Conns that have been sent something,
-	// before the Flush of each. It may write to them at less cost together.
-	WriteAhead func([]Conn)
 	// Sockets counts the connected sockets, registered or not, for /stat/all.
 	Sockets func() int
 	Log     *slog.Logger

@@ -96,14 +96,13 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 	g.metrics = newMetrics(reg, g)
 	var err error
 	g.hub, err = hub.New(nc, hub.Options{
-		Node:       node,
-		Settle:     cfg.Settle,
-		MaxUsers:   cfg.MaxIDs,
-		GapEvent:   cfg.GapEvent,
-		WriteAhead: g.writeAhead,
-		Sockets:    func() int { return int(g.sockets.Load()) },
-		Log:        log,
-		Metrics:    hub.NewMetrics(reg),
+		Node:     node,
+		Settle:   cfg.Settle,
+		MaxUsers: cfg.MaxIDs,
+		GapEvent: cfg.GapEvent,
+		Sockets:  func() int { return int(g.sockets.Load()) },
+		Log:      log,
+		Metrics:  hub.NewMetrics(reg),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the hub: %w", err)

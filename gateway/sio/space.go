@@ -59,15 +59,6 @@ func (s *space) Send(m *hub.Message) bool {
 // Flush writes what Send has queued and reports whether the socket is open after it.
 func (s *space) Flush() (open bool) { return s.session.Flush() }
 
-// writeAhead writes to many sockets before the Flush of each.
-func (g *Gateway) writeAhead(conns []hub.Conn) {
-	sessions := make([]*eio.Session, len(conns))
-	for i, c := range conns {
-		sessions[i] = c.(*space).session
-	}
-	g.engine.WriteAhead(sessions)
-}
-
 // Close tells the page that the server disconnects it, for good: clients do
 // not come back by themselves from that, as with Node's socket.disconnect().
 func (s *space) Close() {

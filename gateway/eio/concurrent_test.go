@@ -1,0 +1,108 @@
+package eio
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Sessions of all kinds are sent to by several goroutines at once: each hears
+// what is for it, once and in order.
+func TestSendFromManyGoroutines(t *testing.T) {
+	const messages, goroutines = 200, 3
+	a := start(t)
+	var sockets []*socket
+	var sessions []*Session
+	for i := range 67 {
+		w := a.socket(3 + i%2)
+		sockets, sessions = append(sockets, w), append(sessions, w.session)
+	}
+	p := a.poll(4)
+	gone := a.socket(4)
+	gone.session.Close("ours")
+	a.wantClose("ours")
+	sessions = append(sessions, p.session, gone.session)
+
+	var order sync.Mutex // of a message at all sessions
+	sent := 0
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			mine := slices.Clone(sessions)
+			for {
+				rand.Shuffle(len(mine), func(i, j int) { mine[i], mine[j] = mine[j], mine[i] })
+				order.Lock()
+				n := sent
+				sent++
+				for _, s := range mine {
+					if took := n < messages && s.Send(Message(fmt.Append(nil, n))); took == (s == gone.session) && n < messages {
+						t.Errorf("message %d: taken: %v", n, took)
+					}
+				}
+				order.Unlock()
+				if n >= messages {
+					return
+				}
+				for _, s := range mine {
+					s.Flush()
+				}
+			}
+		})
+	}
+	var want []string
+	for n := range messages {
+		want = append(want, fmt.Sprint("4", n))
+	}
+	for _, w := range sockets {
+		w.want(want...)
+	}
+	all.Wait()
+	var heard []string
+	for len(heard) < messages {
+		got := p.get()
+		wantAnswer(t, "poll", got, http.StatusOK, got.body)
+		heard = append(heard, p.packets(got)...)
+	}
+	if !slices.Equal(heard, want) {
+		t.Errorf("on polling: %q", heard)
+	}
+}
+
+// A frame of which the kernel took a part, or nothing, is continued from there.
+// The browser has WriteTimeout from the moment at which it last took something.
+func TestSendToSlowReaders(t *testing.T) {
+	a := start(t, func(c *Config) { c.QueueLength, c.QueueBytes, c.WriteTimeout = 1<<20, 1<<30, time.Minute })
+	reads, never := a.socket(4), a.socket(4)
+	stuck := func(w *socket) bool {
+		own := w.session.websocket()
+		own.writer.Lock()
+		defer own.writer.Unlock()
+		return len(own.rest) > 0
+	}
+	padding := strings.Repeat("x", 16<<10)
+	var packets []string
+	for behind := 0; behind < 3; {
+		if stuck(reads) && stuck(never) {
+			behind++
+		}
+		m := fmt.Sprint(len(packets), padding)
+		packets = append(packets, "4"+m)
+		sessions := []*Session{reads.session, never.session}
+		for _, s := range sessions {
+			s.Send(Message([]byte(m)))
+		}
+		for _, s := range sessions {
+			if !s.Flush() {
+				t.Fatal("closed")
+			}
+		}
+	}
+	reads.want(packets...)
+	never.session.tryAbort()
+	a.wantClose(ReasonNetwork)
+}
