@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -51,9 +50,9 @@ func awaitGap(t testing.TB, r *recorder) gap {
 // lose stops the bus and waits until the hub knows.
 func (b *bench) lose() {
 	b.t.Helper()
-	before := b.hub.gaps.lossesSoFar()
+	before := b.hub.losses.soFar()
 	natstest.Stop(b.server)
-	natstest.Await(b.t, "loss", func() bool { return b.hub.gaps.lossesSoFar() > before })
+	natstest.Await(b.t, "loss", func() bool { return b.hub.losses.soFar() > before })
 }
 
 func (b *bench) comeBack() {
@@ -65,19 +64,13 @@ func (b *bench) comeBack() {
 // allTold waits until every socket has heard of all losses.
 func (b *bench) allTold() {
 	b.t.Helper()
-	natstest.Await(b.t, "end of the gap", func() bool { return b.hub.since().IsZero() })
-}
-
-func (h *Hub) since() time.Time {
-	h.gaps.mu.Lock()
-	defer h.gaps.mu.Unlock()
-	return h.gaps.since
+	natstest.Await(b.t, "end of the gap", func() bool { return b.hub.losses.firstUntold().IsZero() })
 }
 
 func newTellingBench(t *testing.T, change ...func(*Options)) *bench {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s, quick())
-	return &bench{t: t, server: s, pub: natstest.Connect(t, s), hub: newHub(t, nc, append(change, telling)...)}
+	return &bench{t: t, server: s, pub: natstest.Connect(t, s), hub: newHub(t, nc, append([]func(*Options){telling}, change...)...)}
 }
 
 // After the bus was away, each socket that was registered hears of it, once,
@@ -118,7 +111,7 @@ func TestGapAfterALoss(t *testing.T) {
 			t.Errorf("heard %q", heard)
 		}
 	}
-	if got := counter(t, b.hub.Metrics.gaps, "bus"); got != 3 {
+	if got := counter(t, b.hub.options.Metrics.gaps, "bus"); got != 3 {
 		t.Errorf("%v gaps are counted", got)
 	}
 
@@ -183,7 +176,7 @@ func TestGapWaitsForTheCluster(t *testing.T) {
 	b.lose()
 	lost := time.Now()
 	awaitGap(t, page)
-	if waited := time.Since(lost); waited < b.hub.Settle-50*time.Millisecond { // lose looks now and then
+	if waited := time.Since(lost); waited < b.hub.options.Settle-50*time.Millisecond { // lose looks now and then
 		t.Errorf("told after %v", waited)
 	}
 }
@@ -193,12 +186,12 @@ func TestLossesInARowAreOneGap(t *testing.T) {
 	b := newTellingBench(t)
 	page, _ := b.page("user.42")
 	b.lose()
-	first := b.hub.since()
-	b.hub.mu.Lock() // it cannot be told
+	first := b.hub.losses.firstUntold()
+	b.hub.registry.mu.Lock() // it cannot be told
 	b.comeBack()
 	natstest.Await(t, "connection", b.hub.nc.IsConnected)
 	b.lose()
-	b.hub.mu.Unlock()
+	b.hub.registry.mu.Unlock()
 	b.comeBack()
 	if g := awaitGap(t, page); g.Since != first.UnixMilli() {
 		t.Errorf("since %d, lost at %d", g.Since, first.UnixMilli())
@@ -224,7 +217,7 @@ func TestGapSinceTheBusFellSilent(t *testing.T) {
 	page, _ := b.page("user.42")
 	proxy.Freeze(true, true)
 	silent := time.Now()
-	natstest.Await(t, "loss", func() bool { return b.hub.gaps.lossesSoFar() > 0 })
+	natstest.Await(t, "loss", func() bool { return b.hub.losses.soFar() > 0 })
 	if late := time.Since(silent); late < 2*transit && late < 2*pings {
 		t.Errorf("found out after %v", late)
 	}
@@ -308,8 +301,7 @@ func (p *pacer) Send(m *Message) bool { p.onSend(m); return true }
 func (p *pacer) Flush() bool          { p.onFlush(); return true }
 
 func TestNobodyIsToldWithoutAGapEvent(t *testing.T) {
-	b := newTellingBench(t, func(*Options) {})
-	b.hub.GapEvent = ""
+	b := newTellingBench(t, func(o *Options) { o.GapEvent = "" })
 	page, _ := b.page("user.42")
 	b.lose()
 	b.comeBack()
@@ -338,10 +330,9 @@ func TestGapEventIsOneThatCanBeHeard(t *testing.T) {
 // nothing, because the user has had no message since the last time.
 func TestBacklog(t *testing.T) {
 	b := newTellingBench(t)
-	hash := func(subject string) uint64 { return maphash.String(b.hub.seed, subject) % uint64(len(b.hub.workers)) }
 	same := func(n int) (subjects []string) {
 		for i := 0; len(subjects) < n; i++ {
-			if to := fmt.Sprint("user.", i); hash(to) == hash("user.blocker") {
+			if to := fmt.Sprint("user.", i); b.hub.workers.channel(to) == b.hub.workers.channel("user.blocker") {
 				subjects = append(subjects, to)
 			}
 		}
@@ -396,7 +387,7 @@ func TestBacklog(t *testing.T) {
 			t.Errorf("a page that missed nothing heard %s", heard)
 		}
 	}
-	if got := counter(t, b.hub.Metrics.dropped, "backlog"); got != 1000+7+2*5 {
+	if got := counter(t, b.hub.options.Metrics.dropped, "backlog"); got != 1000+7+2*5 {
 		t.Errorf("%v are counted", got)
 	}
 }
@@ -417,7 +408,8 @@ func TestBacklogOfAUserThatLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.hub.Detach(s)
-	if got := counter(t, b.hub.Metrics.dropped, "backlog"); got != 1 {
+	b.flush()
+	if got := counter(t, b.hub.options.Metrics.dropped, "backlog"); got != 1 {
 		t.Errorf("%v are counted", got)
 	}
 }

@@ -29,7 +29,7 @@ func (b *bench) page(subjects ...string) (*recorder, *Socket) {
 func TestASocketHoldsAtMost32Users(t *testing.T) {
 	b := newBench(t)
 	var all []string
-	for i := range b.hub.MaxUsers {
+	for i := range b.hub.options.MaxUsers {
 		all = append(all, subject(t, fmt.Sprint(i)))
 	}
 	_, s := b.page(all...)
@@ -39,7 +39,7 @@ func TestASocketHoldsAtMost32Users(t *testing.T) {
 	if err := b.register(s, all[0], subject(t, "one more")); !errors.Is(err, ErrTooManyUsers) {
 		t.Errorf("a 33rd: %v", err)
 	}
-	if b.users() != b.hub.MaxUsers {
+	if b.users() != b.hub.options.MaxUsers {
 		t.Errorf("%d subscriptions", b.users())
 	}
 }
@@ -240,7 +240,7 @@ func TestASocketThatIsClosedAfterTheFlushIsNotCounted(t *testing.T) {
 	if r, _ := b.emit(event("user.42", `["e"]`)); r.Sockets != 1 {
 		t.Errorf("%+v", r)
 	}
-	if got := counter(t, b.hub.Metrics.delivered, ""); got != 1 {
+	if got := counter(t, b.hub.options.Metrics.delivered, ""); got != 1 {
 		t.Errorf("%v delivered", got)
 	}
 }

@@ -50,12 +50,17 @@ func newHub(t testing.TB, nc *nats.Conn, change ...func(*Options)) *Hub {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := h.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(h.Close)
 	return h
 }
 
+// flush returns once the server has all subscriptions that the hub wants, no
+// other, and what was published before.
 func (b *bench) flush() {
-	if err := b.hub.nc.Flush(); err != nil {
+	if err := errors.Join(b.hub.subscriptions.confirmed(), b.hub.nc.Flush()); err != nil {
 		b.t.Fatal(err)
 	}
 }

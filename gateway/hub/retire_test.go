@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -80,7 +81,9 @@ func TestLeavingIsTold(t *testing.T) {
 	_, one := b.page("user.42", "user.43")
 	_, two := b.page("user.42")
 	b.hub.Detach(one)
+	b.flush()
 	b.hub.Detach(two)
+	b.flush()
 	b.page("user.44")
 	b.hub.Close()
 	for _, want := range []string{"user.43", "user.42", "user.44"} {
@@ -112,6 +115,7 @@ func TestNothingIsLeftAtTheServer(t *testing.T) {
 			for _, s := range sockets {
 				b.hub.Detach(s)
 			}
+			b.awaitDrains(len(sockets))
 			b.disconnect(proxy)
 		},
 	} {
@@ -136,12 +140,80 @@ func TestNothingIsLeftAtTheServer(t *testing.T) {
 	}
 }
 
+// While the server is away, nats.go forgets at once what is given up, also
+// where a registration waits: nothing of it is subscribed on the next
+// connection, and no second connection is needed to put that right.
+func TestGivenUpWhileTheServerIsAway(t *testing.T) {
+	s := natstest.Start(t)
+	nc := natstest.Connect(t, s, quick())
+	b := &bench{t: t, server: s, hub: newHub(t, nc)}
+	var sockets []*Socket
+	for i := range 100 {
+		_, s := b.page(fmt.Sprint("user.", i))
+		sockets = append(sockets, s)
+	}
+	b.lose()
+	waits := make(chan error, 1)
+	b.hub.Register(b.hub.Attach(&recorder{}), []string{"user.waits"}, func(err error) { waits <- err })
+	natstest.Await(t, "subscription", func() bool { return nc.NumSubscriptions() == 1+100+1 })
+	began := time.Now()
+	for _, s := range sockets {
+		b.hub.Detach(s)
+	}
+	natstest.Await(t, "end of the subscriptions", func() bool { return nc.NumSubscriptions() == 1+1 })
+	if took := time.Since(began); took > roundTrip/2 {
+		t.Errorf("given up after %v", took)
+	}
+	b.comeBack()
+	if err := <-waits; err != nil {
+		t.Fatal(err)
+	}
+	b.flush()
+	if n := nc.Stats().Reconnects; n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// The loss of the connection ends a subscription that is about to be drained:
+// a Drain after it would be too late, and does nothing any more.
+func TestTheLossEndsDrains(t *testing.T) {
+	s := natstest.Start(t)
+	nc := natstest.Connect(t, s, quick())
+	b := &bench{t: t, server: s, hub: newHub(t, nc)}
+	b.flush() // from now on the hub does nothing by itself
+	sub, err := nc.ChanSubscribe("user.42", make(chan *nats.Msg, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.hub.subscriptions.drains.add(sub, nc.Stats().Reconnects)
+	b.lose()
+	natstest.Await(t, "end of the subscription", func() bool { return !sub.IsValid() })
+	if err := sub.Drain(); err != nil || nc.NumSubscriptions() != 1 {
+		t.Errorf("%v, %d subscriptions", err, nc.NumSubscriptions())
+	}
+	b.comeBack()
+	b.flush()
+	if n := nc.Stats().Reconnects; n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// awaitDrains waits until the hub has given up so many subscriptions, which
+// NATS has not confirmed.
+func (b *bench) awaitDrains(n int) {
+	b.t.Helper()
+	natstest.Await(b.t, "drains", func() bool {
+		drains := b.hub.subscriptions.drains.list()
+		return len(drains) == n && !slices.ContainsFunc(drains, func(sub *nats.Subscription) bool { return !sub.IsDraining() })
+	})
+}
+
 // disconnect breaks the connection; the next one stands still.
 func (b *bench) disconnect(proxy *natstest.Proxy) {
-	before := b.hub.gaps.lossesSoFar()
+	before := b.hub.losses.soFar()
 	proxy.Freeze(true, true)
 	proxy.Cut()
-	natstest.Await(b.t, "loss", func() bool { return b.hub.gaps.lossesSoFar() > before })
+	natstest.Await(b.t, "loss", func() bool { return b.hub.losses.soFar() > before })
 }
 
 // The hub hears of the loss only when the connection is back: it cannot know
@@ -155,6 +227,7 @@ func TestALossThatIsHeardOfTooLate(t *testing.T) {
 			_, s := b.page("user.42")
 			proxy.Freeze(true, false)
 			b.hub.Detach(s)
+			b.awaitDrains(1)
 			proxy.Cut()
 			proxy.Freeze(false, false)
 			reconnected := func(times uint64) func() bool {
@@ -162,7 +235,7 @@ func TestALossThatIsHeardOfTooLate(t *testing.T) {
 			}
 			natstest.Await(t, "connection", reconnected(1))
 			if confirms {
-				natstest.Await(t, "confirmation", func() bool { return len(b.hub.confirm.listLeaving()) == 0 })
+				natstest.Await(t, "confirmation", func() bool { return len(b.hub.subscriptions.drains.list()) == 0 })
 			}
 			close(back)
 			natstest.Await(t, "another connection", reconnected(2))
@@ -199,7 +272,7 @@ func TestChurnWithLosses(t *testing.T) {
 	}
 	_, last := b.page("user.last")
 	b.hub.Detach(last)
-	natstest.Await(t, "confirmation", func() bool { return len(b.hub.confirm.listLeaving()) == 0 })
+	natstest.Await(t, "confirmation", func() bool { return len(b.hub.subscriptions.drains.list()) == 0 })
 	if n := b.users(); n != len(sockets) || b.hub.Users() != n {
 		t.Errorf("%d subscriptions for %d users, %d in the hub", n, len(sockets), b.hub.Users())
 	}

@@ -105,7 +105,7 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 		Metrics:  hub.NewMetrics(reg),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("start the hub: %w", err)
+		return nil, fmt.Errorf("configure the hub: %w", err)
 	}
 	if g.library, err = newLibrary(); err != nil {
 		return nil, fmt.Errorf("start the library: %w", err)
@@ -128,7 +128,11 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 		},
 		OnRefuse: func(why eio.Refusal) { g.metrics.refused.WithLabelValues(string(why)).Inc() },
 	}
+	if err := g.hub.Start(); err != nil {
+		return nil, fmt.Errorf("start the hub: %w", err)
+	}
 	if err := g.relay.Serve(http.HandlerFunc(g.engine.ServePassed)); err != nil {
+		g.hub.Close()
 		return nil, fmt.Errorf("start the relay: %w", err)
 	}
 	return g, nil

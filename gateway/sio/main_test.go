@@ -66,10 +66,7 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 	t.Cleanup(func() {
 		b.engine.Close()
 		b.wantNothing()
-		b.flush(nc)
-		if n := b.nats.NumSubscriptions(); n != b.base {
-			t.Errorf("%d NATS subscriptions are left", n-b.base)
-		}
+		b.wantUsers(0)
 		if n := b.closed(eio.ReasonPanicking); n != 0 {
 			t.Errorf("%d connections met a fault of ours", n)
 		}

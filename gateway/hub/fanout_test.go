@@ -42,7 +42,7 @@ func TestSocketsComeAndGoWhileTheyAreServed(t *testing.T) {
 		sockets := make([]*Socket, len(members))
 		stays := make([]bool, len(members))
 		join := func(i int) {
-			if err := b.hub.add(sockets[i], []string{user}); err != nil {
+			if _, err := b.hub.registry.add(sockets[i], []string{user}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -73,7 +73,7 @@ func TestSocketsComeAndGoWhileTheyAreServed(t *testing.T) {
 						join(i)
 					}
 				}
-				if err := b.hub.add(lateSocket, []string{user}); err != nil {
+				if _, err := b.hub.registry.add(lateSocket, []string{user}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -152,7 +152,7 @@ func TestBurst(t *testing.T) {
 			if way == "bus" {
 				natstest.Await(t, "the messages to wait", func() bool {
 					waiting := 0
-					for _, worker := range b.hub.workers {
+					for _, worker := range b.hub.workers.channels {
 						waiting += len(worker)
 					}
 					return waiting == more
@@ -174,7 +174,7 @@ func TestBurst(t *testing.T) {
 					t.Errorf("%d writes", m.flushes)
 				}
 			}
-			if got := counter(t, b.hub.Metrics.delivered, ""); got != float64(len(events)+len(heardByFirst)) {
+			if got := counter(t, b.hub.options.Metrics.delivered, ""); got != float64(len(events)+len(heardByFirst)) {
 				t.Errorf("%v are counted", got)
 			}
 		})
@@ -182,12 +182,12 @@ func TestBurst(t *testing.T) {
 }
 
 func (b *bench) waiting(subject string) (n int) {
-	b.hub.mu.RLock()
-	defer b.hub.mu.RUnlock()
-	u := b.hub.users[subject]
-	u.line.mu.Lock()
-	defer u.line.mu.Unlock()
-	for e := u.line.first; e != nil; e = e.next {
+	b.hub.registry.mu.RLock()
+	defer b.hub.registry.mu.RUnlock()
+	u := b.hub.registry.users[subject]
+	u.queue.mu.Lock()
+	defer u.queue.mu.Unlock()
+	for e := u.queue.first; e != nil; e = e.next {
 		n++
 	}
 	return n
@@ -237,21 +237,21 @@ func TestBurstBytes(t *testing.T) {
 		}
 		return first
 	}
-	var l line
-	l.add(chain(burstBytes/2, burstBytes/2, 1))
-	l.add(chain(2*burstBytes, 1))
+	var q queue
+	q.add(chain(burstBytes/2, burstBytes/2, 1))
+	q.add(chain(2*burstBytes, 1))
 	for _, want := range [][]int{{burstBytes / 2, burstBytes / 2}, {1}, {2 * burstBytes}, {1}, nil} {
 		var got []int
-		for e := l.burst(); e != nil; e = e.next {
+		for e := q.takeBurst(); e != nil; e = e.next {
 			got = append(got, len(e.Payload))
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("a burst of %v bytes, want %v", got, want)
 		}
 	}
-	l.add(chain(3))
-	if e := l.burst(); e == nil || len(e.Payload) != 3 {
-		t.Error("nothing comes after the line was empty")
+	q.add(chain(3))
+	if e := q.takeBurst(); e == nil || len(e.Payload) != 3 {
+		t.Error("nothing comes after the queue was empty")
 	}
 }
 
@@ -263,11 +263,12 @@ func BenchmarkEmit(b *testing.B) {
 			const users = 512
 			for i := range users {
 				for range sockets {
-					if err := bench.hub.add(bench.hub.Attach(sendFunc(func(*Message) bool { return true })), []string{fmt.Sprint("user.", i)}); err != nil {
+					if _, err := bench.hub.registry.add(bench.hub.Attach(sendFunc(func(*Message) bool { return true })), []string{fmt.Sprint("user.", i)}); err != nil {
 						b.Fatal(err)
 					}
 				}
 			}
+			bench.flush()
 			subjects := make([]string, users)
 			for i := range subjects {
 				subjects[i] = fmt.Sprint("user.", i)

@@ -99,15 +99,14 @@ func TestSettleAfterAMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	b := &bench{t: t, server: nodes[0], hub: newHub(t, nc)}
-	b.hub.Settle = 300 * time.Millisecond
+	b := &bench{t: t, server: nodes[0], hub: newHub(t, nc, func(o *Options) { o.Settle = 300 * time.Millisecond })}
 	b.page("user.42")
 	natstest.Stop(nodes[1])
 	natstest.Await(t, "move", func() bool { return nc.ConnectedUrl() == nodes[0].ClientURL() })
 
 	moved := time.Now()
 	b.page("user.42")
-	if waited := time.Since(moved); waited < b.hub.Settle {
+	if waited := time.Since(moved); waited < b.hub.options.Settle {
 		t.Errorf("confirmed after %v", waited)
 	}
 }

@@ -43,10 +43,10 @@ func TestCounters(t *testing.T) {
 	for _, payload := range []string{``, "[\"\xff\"]", `["connect"]`, `["connect_error"]`, `["newListener",1]`, `["dis\u0063onnect"]`} {
 		b.emit(event("user.42", payload))
 	}
-	if got := counter(t, b.hub.Metrics.delivered, ""); got != 2 {
+	if got := counter(t, b.hub.options.Metrics.delivered, ""); got != 2 {
 		t.Errorf("delivered %v, want 2", got)
 	}
-	if got := counter(t, b.hub.Metrics.dropped, "malformed"); got != 6 {
+	if got := counter(t, b.hub.options.Metrics.dropped, "malformed"); got != 6 {
 		t.Errorf("malformed %v, want 6", got)
 	}
 }
@@ -128,7 +128,7 @@ func TestUnknownOp(t *testing.T) {
 	if heard := page.take(); !slices.Equal(heard, []string{`["fence"]`}) {
 		t.Errorf("heard %q", heard)
 	}
-	if got := counter(t, b.hub.Metrics.dropped, "unknown op"); got != float64(len(ops)) {
+	if got := counter(t, b.hub.options.Metrics.dropped, "unknown op"); got != float64(len(ops)) {
 		t.Errorf("counted %v", got)
 	}
 }
@@ -181,7 +181,7 @@ func TestAllOrNone(t *testing.T) {
 	if err := b.register(s, "user.1", "user.held", "user.2", "user..bad", "user.3"); err == nil {
 		t.Error("no error")
 	}
-	long := make([]string, b.hub.MaxUsers)
+	long := make([]string, b.hub.options.MaxUsers)
 	for i := range long {
 		long[i] = fmt.Sprint("user.", i)
 	}
@@ -256,7 +256,7 @@ func TestEmit(t *testing.T) {
 	if n := b.hub.Emit(wire.Message{Subject: "user.43", Payload: []byte(`["e"]`)}).Sockets; n != 0 {
 		t.Errorf("%d sockets of nobody", n)
 	}
-	if got := counter(t, b.hub.Metrics.delivered, ""); got != 1 {
+	if got := counter(t, b.hub.options.Metrics.delivered, ""); got != 1 {
 		t.Errorf("%v counted", got)
 	}
 	b.hub.Close()
@@ -309,7 +309,7 @@ func TestOneOrderForAllSockets(t *testing.T) {
 			guests = append(guests, guest)
 			s := b.hub.Attach(guest)
 			for range 3 {
-				if err := b.hub.add(s, []string{"user.42"}); err != nil {
+				if _, err := b.hub.registry.add(s, []string{"user.42"}); err != nil {
 					t.Error(err)
 				}
 				runtime.Gosched()

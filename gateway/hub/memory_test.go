@@ -1,0 +1,35 @@
+package hub
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+)
+
+// What a registered user costs, of one socket each: heap in bytes, that of
+// nats.go and of the server in this process included, and the time until its
+// registration is confirmed.
+func BenchmarkRegister(b *testing.B) {
+	bench := newBench(b)
+	conn := sendFunc(func(*Message) bool { return true })
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	sockets := make([]*Socket, b.N)
+	var registered sync.WaitGroup
+	registered.Add(b.N)
+	b.ResetTimer()
+	for i := range sockets {
+		sockets[i] = bench.hub.Attach(conn)
+		bench.hub.Register(sockets[i], []string{fmt.Sprint("user.", i)}, func(error) { registered.Done() })
+	}
+	registered.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(heap()-before)/float64(b.N), "B/user")
+	runtime.KeepAlive(sockets)
+}

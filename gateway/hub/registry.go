@@ -1,0 +1,287 @@
+package hub
+
+import (
+	"slices"
+	"sync"
+)
+
+// A registry knows which users have which sockets on this node. It does no I/O
+// and waits for nothing but its lock. Which subscriptions are missing or no
+// longer wanted it keeps for subscriptions.go to take.
+//
+// Limits of new users, per socket, address and node, belong into add.
+type registry struct {
+	maxUsers int
+	wake     signal // raised when changed has got a user
+
+	mu sync.RWMutex
+	// Guarded by mu, as are the fields of user and Socket that say so.
+	users  map[string]*user // by subject; one without sockets has a subscription that is to be given up
+	active int              // users with sockets
+	// changed are the users with sockets and no subscription, and those with a
+	// subscription and no sockets, but for those that takeChanged has returned.
+	// It is a set: a user that comes and goes while NATS is away is in it once, or not at all.
+	changed map[*user]struct{}
+	closed  bool
+}
+
+// A Socket is a Conn's membership: the users that it is registered as.
+type Socket struct {
+	conn     Conn
+	users    []*user // guarded by registry.mu
+	detached bool    // guarded by registry.mu
+
+	// For gap.go, guarded by registry.mu. The teller of gaps changes losses under the read lock.
+
+	confirmed bool   // set once NATS has confirmed the first user's subscription; reset when the socket holds no user
+	losses    uint64 // of the connection to NATS: those before the confirmation, and those that the socket was told of
+}
+
+func newRegistry(maxUsers int, wake signal) *registry {
+	return &registry{
+		maxUsers: maxUsers, wake: wake,
+		users: make(map[string]*user), changed: make(map[*user]struct{}),
+	}
+}
+
+// add adds the users of the subjects to the socket, all or none, and returns
+// the subjects that it did not hold before.
+func (r *registry) add(s *Socket, subjects []string) (added []string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.detached || r.closed {
+		return nil, ErrGone
+	}
+	for _, subject := range subjects {
+		if s.has(subject) < 0 && !slices.Contains(added, subject) {
+			added = append(added, subject)
+		}
+	}
+	if len(s.users)+len(added) > r.maxUsers {
+		return nil, TooManyUsers(r.maxUsers)
+	}
+	if len(s.users) == 0 {
+		s.confirmed = false
+	}
+	for _, subject := range added {
+		u := r.users[subject]
+		if u == nil {
+			u = &user{subject: subject}
+			r.users[subject] = u
+		}
+		s.users, u.sockets = append(s.users, u), append(u.sockets, s)
+		if len(u.sockets) == 1 {
+			r.active++
+			r.note(u)
+		}
+	}
+	return added, nil
+}
+
+// note keeps changed right after u got its first socket or dropped its last
+// one. The caller holds mu.
+func (r *registry) note(u *user) {
+	if (len(u.sockets) > 0) == u.sub.exists() {
+		delete(r.changed, u)
+		return
+	}
+	r.changed[u] = struct{}{}
+	r.wake.raise()
+}
+
+// remove takes the users of the subjects from the socket. Subjects that it does not hold are ignored.
+func (r *registry) remove(s *Socket, subjects []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, subject := range subjects {
+		if i := s.has(subject); i >= 0 {
+			r.unlink(s, i)
+		}
+	}
+}
+
+// detach takes all users from the socket, for good.
+func (r *registry) detach(s *Socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.detached = true
+	for len(s.users) > 0 {
+		r.unlink(s, len(s.users)-1)
+	}
+}
+
+// has returns the index of a subject among the socket's users, or -1.
+func (s *Socket) has(subject string) int {
+	return slices.IndexFunc(s.users, func(u *user) bool { return u.subject == subject })
+}
+
+// unlink takes the socket's i-th user from it. The caller holds mu.
+func (r *registry) unlink(s *Socket, i int) {
+	u := s.users[i]
+	s.users = slices.Delete(s.users, i, i+1)
+	u.remove(s)
+	if len(u.sockets) > 0 {
+		return
+	}
+	r.active--
+	if !u.sub.exists() { // NATS knows nothing of it, so there is nothing to give up
+		delete(r.users, u.subject)
+	}
+	r.note(u)
+}
+
+// find returns the user of a subject, nil if it has neither sockets nor a subscription.
+func (r *registry) find(subject string) *user {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.users[subject]
+}
+
+// sockets lists the sockets of a user.
+func (r *registry) sockets(subject string) []*Socket {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if u := r.users[subject]; u != nil {
+		return slices.Clone(u.sockets)
+	}
+	return nil
+}
+
+// count returns how many users have sockets.
+func (r *registry) count() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.active
+}
+
+// takeChanged returns the subscriptions that are no longer wanted, which the
+// registry forgets, and the users that have none yet. What the caller
+// subscribes for the latter it hands to [registry.subscribed].
+func (r *registry) takeChanged() (unwanted []subscription, wanted []*user) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.changed) == 0 {
+		return nil, nil
+	}
+	for u := range r.changed {
+		if len(u.sockets) > 0 {
+			wanted = append(wanted, u)
+			continue
+		}
+		unwanted = append(unwanted, u.sub)
+		u.sub = subscription{}
+		delete(r.users, u.subject)
+	}
+	r.changed = make(map[*user]struct{}) // a map never gets smaller
+	return unwanted, wanted
+}
+
+// subscribed gives a user that takeChanged returned its subscription. It
+// returns false if the user has gone meanwhile.
+func (r *registry) subscribed(u *user, sub subscription) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.users[u.subject] != u {
+		return false
+	}
+	u.sub = sub
+	return true
+}
+
+// notSubscribed makes the next takeChanged return the user again, if it is
+// still there. Nothing is woken: the next registration tries again.
+func (r *registry) notSubscribed(u *user) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.users[u.subject] == u {
+		r.changed[u] = struct{}{}
+	}
+}
+
+// confirm notes for sockets, of which NATS has the subscriptions, how many
+// losses of the connection came before. From now on they can miss something.
+func (r *registry) confirm(registrations []registration, losses uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, g := range registrations {
+		if s := g.socket; s != nil && !s.confirmed {
+			s.confirmed, s.losses = true, losses
+		}
+	}
+}
+
+// close takes all users from all sockets and admits no more. It returns false
+// if the registry is closed already.
+func (r *registry) close() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.closed = true
+	for _, u := range r.users {
+		for len(u.sockets) > 0 {
+			s := u.sockets[0]
+			r.unlink(s, slices.Index(s.users, u))
+		}
+	}
+	return true
+}
+
+// send queues a burst for the next few sockets of a user, as many as out has
+// room for, and reports whether there are more. With first set, the burst
+// begins: it goes to the sockets that the user has at that moment.
+func (r *registry) send(u *user, burst *emit, first bool, out []sent) (_ []sent, more bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if first {
+		u.done, u.due = 0, len(u.sockets)
+	}
+	for u.done < u.due && len(out) < cap(out) {
+		s := sent{socket: u.sockets[u.done]}
+		u.done++
+		bit := uint64(1)
+		for e := burst; e != nil; e = e.next {
+			if (e.except == "" || s.socket.conn.ID() != e.except) && s.socket.conn.Send(&e.Message) {
+				s.took |= bit
+			}
+			bit <<= 1
+		}
+		out = append(out, s)
+	}
+	return out, u.done < u.due
+}
+
+// sendEach queues a message for each recipient that holds a user still, unless
+// message returns nil for it, which is called with the lock held.
+func (r *registry) sendEach(to []recipient, message func(recipient) *Message, out []sent) []sent {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, c := range to {
+		if len(c.socket.users) == 0 {
+			continue
+		}
+		if m := message(c); m != nil {
+			s := sent{socket: c.socket}
+			if c.socket.conn.Send(m) {
+				s.took = 1
+			}
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// recipients returns the sockets of the users for which which returns true,
+// once for each user. It is called with the read lock held.
+func (r *registry) recipients(which func(*user) bool) []recipient {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var to []recipient
+	for _, u := range r.users {
+		if which(u) {
+			to = u.recipients(to)
+		}
+	}
+	return to
+}
