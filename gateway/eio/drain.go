@@ -34,6 +34,16 @@ func (srv *Server) Drain(ctx context.Context, over time.Duration) {
 	}
 }
 
+// Close ends every session, accepts no new one, and returns when all their
+// goroutines have ended.
+func (srv *Server) Close() {
+	for _, s := range srv.sessions.refuse() {
+		s.Close(ReasonServer)
+	}
+	srv.running.Wait()
+	srv.websockets.Close()
+}
+
 // sleep reports whether the time has passed before ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {

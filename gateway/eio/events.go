@@ -1,6 +1,9 @@
 package eio
 
-import "runtime/debug"
+import (
+	"net/http"
+	"runtime/debug"
+)
 
 // Events are what the layer above hears of sessions. For each session OnOpen
 // comes first, then each message in order, then OnClose, once. Calls for one
@@ -28,6 +31,19 @@ func (e *Events) received(s *Session, p packet) {
 func (e *Events) closed(s *Session, reason Reason) {
 	defer contain(s)
 	e.OnClose(s, reason)
+}
+
+// turnAway answers a browser that may not come in. The body is what Node's
+// server says when its allowRequest refuses.
+func (e *Events) turnAway(w http.ResponseWriter, why Refusal) {
+	if e.OnRefuse != nil {
+		e.OnRefuse(why)
+	}
+	r := refusals[why]
+	if r.retryAfter != "" {
+		w.Header().Set("Retry-After", r.retryAfter)
+	}
+	answerError(w, r.status, protocolError{codeForbidden, r.message})
 }
 
 // contain turns a panic in the layer above into the end of the one session that met it.

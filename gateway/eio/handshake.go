@@ -35,11 +35,28 @@ func (srv *Server) begin(w http.ResponseWriter, r *http.Request, protocol int, b
 	polling{s}.serveGet(w, r) // with all that it has to say
 }
 
+// openWebsocket begins a session on a websocket.
+func (srv *Server) openWebsocket(w http.ResponseWriter, r *http.Request, s *Session) {
+	k := &websocket{session: s}
+	conn, early, err := srv.websockets.Upgrade(w, r, k)
+	if err != nil {
+		srv.forget(s)
+		return // the request has been answered
+	}
+	k.conn, s.transport = conn, k
+	if !srv.open(s) {
+		conn.Abort()
+		return
+	}
+	conn.Serve(early)
+}
+
 func (srv *Server) newSession(protocol int) *Session {
 	var id [15]byte
 	_, _ = rand.Read(id[:]) // never fails
 	s := &Session{server: srv, id: srv.Node + base64.RawURLEncoding.EncodeToString(id[:])}
 	s.codec.protocol = protocol
+	s.transport = polling{s}
 	return s
 }
 
@@ -48,7 +65,7 @@ func (srv *Server) newSession(protocol int) *Session {
 // nothing can come before the layer above is ready, however fast it is. It
 // returns false, and has forgotten the session, if the server takes no new ones.
 func (srv *Server) open(s *Session) bool {
-	s.begin() // before anybody can close it: OnOpen comes first
+	s.beginTurn() // before anybody can close it: OnOpen comes first
 	if !srv.sessions.add(s) {
 		srv.forget(s)
 		return false
@@ -56,7 +73,7 @@ func (srv *Server) open(s *Session) bool {
 	s.Send(openFrame(s))
 	srv.opened(s)
 	s.startHeartbeat()
-	s.end()
+	s.endTurn()
 	s.Flush()
 	return true
 }
@@ -64,7 +81,7 @@ func (srv *Server) open(s *Session) bool {
 // openFrame is the open packet.
 func openFrame(s *Session) *Frame {
 	cfg, upgrades := s.server.Config, []string{}
-	if s.socket == nil {
+	if _, polls := s.transport.(polling); polls {
 		upgrades = append(upgrades, "websocket")
 	}
 	data, _ := json.Marshal(struct {

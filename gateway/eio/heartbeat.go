@@ -98,9 +98,7 @@ func (s *Session) beatIfDue() {
 func (s *Session) heard(kind byte) {
 	unwritten := 0
 	if kind == packetPong {
-		if socket := s.transport(); socket != nil {
-			unwritten = socket.conn.Unwritten() // before mu: the writer is taken first
-		}
+		unwritten = s.current().unwritten() // before mu: a websocket's writer is taken first
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

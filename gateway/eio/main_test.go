@@ -438,7 +438,7 @@ func (w *socket) wantNothingKept() {
 	w.t.Helper()
 	w.session.mu.Lock()
 	defer w.session.mu.Unlock()
-	if n, bytes := len(w.session.outbound.frames), w.session.socket.conn.Unwritten(); w.session.outbound.frames != nil || bytes != 0 {
+	if n, bytes := len(w.session.outbound.frames), w.session.transport.unwritten(); w.session.outbound.frames != nil || bytes != 0 {
 		w.t.Errorf("%d frames and %d bytes are kept", n, bytes)
 	}
 }
@@ -493,7 +493,7 @@ func (w *socket) send(packet string) {
 func (w *socket) idle() {
 	w.t.Helper()
 	until(w.t, "the write to end", func() bool {
-		return w.session.transport().conn.Unwritten() == 0
+		return w.session.current().unwritten() == 0
 	})
 }
 

@@ -33,8 +33,12 @@ func (p *poll) end() (waiting chan []*Frame) {
 	return waiting
 }
 
-// polling is a session as its requests see it.
+// polling is a session as its requests see it, and its transport until a
+// websocket takes over.
 type polling struct{ *Session }
+
+// moved reports whether a websocket has taken over. The caller holds mu.
+func (p polling) moved() bool { return p.transport != transport(p) }
 
 // serveGet answers a GET with what is queued, or waits until something is.
 // One GET at a time: a second one ends the session, as the protocol has it.
@@ -52,7 +56,7 @@ func (p polling) serveGet(w http.ResponseWriter, r *http.Request) {
 			refuse(w, errSession)
 		}
 		return
-	case p.socket != nil:
+	case p.moved():
 		p.mu.Unlock()
 		refuse(w, errBadRequest)
 		return
@@ -116,7 +120,7 @@ func (p polling) servePost(w http.ResponseWriter, r *http.Request) {
 		refuse(w, errSession)
 		return
 	}
-	mismatch, overlap := p.socket != nil, p.poll.posting
+	mismatch, overlap := p.moved(), p.poll.posting
 	p.poll.posting = !mismatch
 	p.mu.Unlock()
 	if mismatch || overlap {
@@ -154,19 +158,52 @@ func (p polling) servePost(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok")
 }
 
-// flushPoll hands what is queued to the GET that waits, and returns why the
-// session has to close then, "" if it need not. The caller holds mu.
-func (p polling) flushPoll() (end Reason) {
+// flush implements transport: it answers the GET that waits with what is queued.
+func (p polling) flush() (open bool) {
+	p.mu.Lock()
+	if p.moved() {
+		p.mu.Unlock()
+		return p.Flush()
+	}
 	if len(p.outbound.frames) > 0 && p.poll.waiting != nil {
 		p.poll.end() <- p.takePoll()
 	}
+	var end Reason
 	switch {
 	case p.state == finishes && len(p.outbound.frames) == 0:
-		return p.reason
+		end = p.reason
 	case p.state != closed && p.outbound.over(&p.server.Config):
-		return ReasonSlow
+		end = ReasonSlow
 	}
-	return ""
+	over := p.state == closed
+	p.mu.Unlock()
+	if end != "" {
+		p.Close(end)
+		return false
+	}
+	return !over
+}
+
+// unwritten implements transport: what has left the queue is in an answer.
+func (p polling) unwritten() int { return 0 }
+
+// end implements transport: the GET that waits tells the browser. Where none
+// does, and the browser itself has closed the session, one may be on its way.
+func (p polling) end(reason Reason) (tell func()) {
+	waiting, last := p.poll.end(), frameClose
+	if reason == ReasonClient {
+		last = frameNoop
+	}
+	if reason == ReasonClient && waiting == nil {
+		p.answerLatePoll()
+		return func() {}
+	}
+	return func() {
+		p.server.forget(p.Session)
+		if waiting != nil {
+			waiting <- []*Frame{last}
+		}
+	}
 }
 
 // takePoll empties the queue into the answer of a GET. The caller holds mu.

@@ -39,19 +39,6 @@ var refusals = map[Refusal]struct {
 // Refusals returns all that there are.
 func Refusals() []Refusal { return slices.Sorted(maps.Keys(refusals)) }
 
-// turnAway answers a browser that may not come in. The body is what Node's
-// server says when its allowRequest refuses.
-func (srv *Server) turnAway(w http.ResponseWriter, why Refusal) {
-	if srv.OnRefuse != nil {
-		srv.OnRefuse(why)
-	}
-	r := refusals[why]
-	if r.retryAfter != "" {
-		w.Header().Set("Retry-After", r.retryAfter)
-	}
-	answerError(w, r.status, protocolError{codeForbidden, r.message})
-}
-
 // AdmitBy returns the Admit and Release of a [Server] whose sockets are
 // limited by what admission says of the addresses that addresses finds.
 func AdmitBy(addresses *visitor.Addresses, admission *visitor.Admission) (

@@ -3,7 +3,7 @@
 // Socket.IO client since 1.0 speaks. It knows nothing of Socket.IO or users;
 // it moves messages, in order, and says when a session opens and ends.
 //
-//	GET  no sid ──▶ server.go ──▶ handshake.go ──▶ polling.go     a session begins, on polling
+//	GET  no sid ──▶ route.go ───▶ handshake.go ──▶ polling.go     a session begins, on polling
 //	GET, POST sid ───────────────────────────────▶ polling.go     its messages, in payload.go's framings
 //	Upgrade no sid ─────────────▶ handshake.go ──▶ websocket.go   a session begins, on a websocket
 //	Upgrade sid ─────────────────────────────────▶ upgrade.go     a session moves from polling to a websocket
@@ -23,7 +23,6 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/ramainen/doit-socket/gateway/ws"
 )
@@ -68,90 +67,6 @@ func New(cfg Config, log *slog.Logger) *Server {
 
 // Sessions returns how many sessions are open.
 func (srv *Server) Sessions() int { return srv.sessions.count() }
-
-// Close ends every session, accepts no new one, and returns when all their
-// goroutines have ended.
-func (srv *Server) Close() {
-	for _, s := range srv.sessions.refuse() {
-		s.Close(ReasonServer)
-	}
-	srv.running.Wait()
-	srv.websockets.Close()
-}
-
-// ServeHTTP routes a request to the session that it belongs to, or begins one.
-func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		// Also where nobody reads it: net/http does, after the answer, to use the connection again.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Add("Vary", "Origin")
-	if srv.AllowsOrigin != nil && !srv.AllowsOrigin(r) {
-		srv.turnAway(w, RefusedOrigin)
-		return
-	}
-	allowOrigin(w, r)
-	if r.Method == http.MethodOptions {
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	query := r.URL.Query()
-	protocol, ok := revisions[query.Get("EIO")]
-	transport := query.Get("transport")
-	upgrade := transport == "websocket"
-	switch {
-	case !upgrade && transport != "polling":
-		refuse(w, errTransport)
-		return
-	case !ok:
-		refuse(w, errRevision)
-		return
-	case query.Has("j"):
-		refuse(w, errBadRequest) // JSONP: a script of ours in anybody's page
-		return
-	case upgrade && r.Header.Get("Upgrade") == "":
-		refuse(w, errBadRequest)
-		return
-	}
-
-	sid := query.Get("sid")
-	switch node := srv.foreign(sid); {
-	case sid == "" && r.Method != http.MethodGet:
-		refuse(w, errMethod)
-	case sid == "":
-		srv.begin(w, r, protocol, query.Get("b64") != "", upgrade)
-	case node != "":
-		srv.pass(w, r, node)
-	default:
-		srv.serveSession(w, r, sid, protocol, upgrade)
-	}
-}
-
-// revisions are the values of the query parameter EIO. The clients of Socket.IO 1.0
-// to 1.3 ask for 2 or 3, those up to 2.x for 3, later ones for 4.
-var revisions = map[string]int{"2": 2, "3": 3, "4": 4}
-
-// serveSession routes a request to its session on this node.
-func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string, protocol int, upgrade bool) {
-	s := srv.sessions.get(sid)
-	switch {
-	case s == nil:
-		refuse(w, errSession)
-	case s.Protocol() != protocol:
-		refuse(w, errBadRequest)
-	case upgrade:
-		s.receive(packet{kind: countedOnly}) // or one session could ask for ever
-		polling{s}.serveUpgrade(w, r)
-	case r.Method == http.MethodGet:
-		polling{s}.serveGet(w, r)
-	case r.Method == http.MethodPost:
-		polling{s}.servePost(w, r)
-	default:
-		refuse(w, errMethod)
-	}
-}
 
 // forget gives back what a session was admitted for: once, when it closes, or
 // when it could not open.

@@ -3,6 +3,8 @@ package eio
 import (
 	"net/netip"
 	"sync"
+
+	"github.com/ramainen/doit-socket/internal/visitor"
 )
 
 // A Session is one browser's Engine.IO connection, over polling, over a
@@ -25,17 +27,35 @@ type Session struct {
 	id      string
 	address netip.Addr // that it is admitted for
 	codec   codec      // how its packets are written in payloads
-	inbound inbound    // has its own lock
+
+	// turn is held while something that the browser sent is handled:
+	// Server.OnOpen, then each OnMessage in the order of arrival, then OnClose
+	// once, never two at a time. It is taken before mu.
+	turn   sync.Mutex
+	frames visitor.Bucket // that may still come; guarded by turn
 
 	mu sync.Mutex
 	// Guarded by mu.
+	inTurn    bool // a close is told at the end of the turn
 	state     state
 	reason    Reason // why it closes or is closed
 	outbound  outbound
 	heartbeat heartbeat
 	poll      poll
 	upgrade   upgrade
-	socket    *websocket // the transport; nil while that is polling
+	transport transport
+}
+
+// A transport is how a session reaches its browser: polling, or a *websocket.
+type transport interface {
+	// flush hands on what is queued, and reports whether the session is open after it.
+	flush() (open bool)
+	// unwritten returns how many bytes that have left the queue the browser cannot have read.
+	unwritten() int
+	// end is called once, with mu held, when the session closes. It returns what
+	// tells the browser, to be called without mu, and lets the server forget the
+	// session then or a moment later.
+	end(Reason) (tell func())
 }
 
 // A state is how far a session is in its life. It only grows.
@@ -74,21 +94,7 @@ func (s *Session) Send(f *Frame) bool {
 // What is left in the queue after a Flush is there because kernel or browser
 // do not take it, never because the server was busy; if that is more than the
 // queue's bound, the browser is slow, and the session closes.
-func (s *Session) Flush() (open bool) {
-	s.mu.Lock()
-	if socket := s.socket; socket != nil {
-		s.mu.Unlock()
-		return socket.flush()
-	}
-	end := polling{s}.flushPoll()
-	over := s.state == closed
-	s.mu.Unlock()
-	if end != "" {
-		s.Close(end)
-		return false
-	}
-	return !over
-}
+func (s *Session) Flush() (open bool) { return s.current().flush() }
 
 // write sends one frame on its way.
 func (s *Session) write(f *Frame) {
@@ -123,40 +129,48 @@ func (s *Session) Close(reason Reason) {
 		return
 	}
 	s.state, s.reason = closed, reason
-	tell := !s.inbound.busy
-	socket, probe, waiting := s.socket, s.upgrade.end(), s.poll.end()
+	inTurn, tell, probing := s.inTurn, s.transport.end(reason), s.upgrade.end()
 	s.outbound.takeAll()
 	s.heartbeat.stop()
-	late := reason == ReasonClient && socket == nil && waiting == nil
-	if late {
-		polling{s}.answerLatePoll()
-	}
 	s.mu.Unlock()
 
-	if !late {
-		s.server.forget(s)
+	tell()
+	if probing != nil {
+		probing.conn.Close(reason.closeCode(), string(reason))
 	}
-	if waiting != nil {
-		if reason == ReasonClient {
-			waiting <- []*Frame{frameNoop}
-		} else {
-			waiting <- []*Frame{frameClose}
-		}
-	}
-	if probe != nil {
-		probe.conn.Close(reason.closeCode(), string(reason))
-	}
-	if socket != nil {
-		socket.conn.Close(reason.closeCode(), string(reason))
-	}
-	if tell {
+	if !inTurn {
 		s.server.closed(s, reason)
 	}
 }
 
-// transport returns the session's websocket, nil while the transport is polling.
-func (s *Session) transport() *websocket {
+// current returns the session's transport.
+func (s *Session) current() transport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.socket
+	return s.transport
+}
+
+// beginTurn takes the turn. It returns false, without it, when the session is closed.
+func (s *Session) beginTurn() bool {
+	s.turn.Lock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == closed {
+		s.turn.Unlock()
+		return false
+	}
+	s.inTurn = true
+	return true
+}
+
+// endTurn gives the turn back, and tells a close that came while it was taken.
+func (s *Session) endTurn() {
+	s.mu.Lock()
+	s.inTurn = false
+	over, reason := s.state == closed, s.reason
+	s.mu.Unlock()
+	s.turn.Unlock()
+	if over {
+		s.server.closed(s, reason)
+	}
 }

@@ -50,7 +50,7 @@ func (p polling) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		refuse(w, errSession)
 		return
-	case s.socket != nil || s.upgrade.stage != none:
+	case p.moved() || s.upgrade.stage != none:
 		s.mu.Unlock()
 		p.refuseWebsocket(w, r)
 		return
@@ -131,7 +131,7 @@ func (k *websocket) takeOver() bool {
 		s.mu.Unlock()
 		return false
 	}
-	s.socket, s.upgrade = k, upgrade{}
+	s.transport, s.upgrade = k, upgrade{}
 	if waiting := s.poll.end(); waiting != nil { // no client's: they end their polls first
 		close(waiting)
 	}

@@ -135,7 +135,7 @@ func (p *pollClient) untilPolling() {
 	until(p.t, "the upgrade to fail", func() bool {
 		p.session.mu.Lock()
 		defer p.session.mu.Unlock()
-		return p.session.upgrade == upgrade{} && p.session.socket == nil
+		return p.session.upgrade == upgrade{} && !polling{p.session}.moved()
 	})
 }
 

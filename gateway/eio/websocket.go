@@ -3,7 +3,6 @@ package eio
 import (
 	"errors"
 	"io"
-	"net/http"
 
 	"github.com/ramainen/doit-socket/gateway/ws"
 )
@@ -20,22 +19,6 @@ var (
 	errGone     = errors.New("the session is closed")
 	errFinished = errors.New("the session has sent its last frame")
 )
-
-// openWebsocket begins a session on a websocket.
-func (srv *Server) openWebsocket(w http.ResponseWriter, r *http.Request, s *Session) {
-	k := &websocket{session: s}
-	conn, early, err := srv.websockets.Upgrade(w, r, k)
-	if err != nil {
-		srv.forget(s)
-		return // the request has been answered
-	}
-	k.conn, s.socket = conn, k
-	if !srv.open(s) {
-		conn.Abort()
-		return
-	}
-	conn.Serve(early)
-}
 
 // Received implements [ws.Handler].
 func (k *websocket) Received(m ws.Message) {
@@ -70,13 +53,24 @@ func (k *websocket) Next(room bool) ([]byte, error) {
 	return nil, nil
 }
 
-// flush writes what is queued and reports whether the session is open after it.
+// flush implements transport: it writes what is queued.
 func (k *websocket) flush() (open bool) {
 	err := k.conn.Flush()
 	if err != nil {
 		k.Failed(err)
 	}
 	return err == nil
+}
+
+// unwritten implements transport.
+func (k *websocket) unwritten() int { return k.conn.Unwritten() }
+
+// end implements transport: a close frame tells the browser.
+func (k *websocket) end(reason Reason) (tell func()) {
+	return func() {
+		k.session.server.forget(k.session)
+		k.conn.Close(reason.closeCode(), string(reason))
+	}
 }
 
 // Failed implements [ws.Handler]: the session ends, or the upgrade whose websocket it is.
@@ -115,4 +109,4 @@ func (k *websocket) reasonOf(err error) Reason {
 }
 
 // isTransport reports whether the websocket is the session's transport.
-func (k *websocket) isTransport() bool { return k.session.transport() == k }
+func (k *websocket) isTransport() bool { return k.session.current() == transport(k) }
