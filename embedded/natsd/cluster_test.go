@@ -73,7 +73,7 @@ func TestCluster(t *testing.T) {
 	natstest.Await(t, "the last box to be alone", b.Alone)
 }
 
-// Who does not know the secret is not in the cluster, by any of its ports.
+// A box without the secret is not in the cluster, by any of its ports.
 func TestClusterSecret(t *testing.T) {
 	a, address := box(t, "a", secret)
 	stranger, _ := box(t, "stranger", secret+"x", address)
@@ -82,7 +82,7 @@ func TestClusterSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other.InsecureSkipVerify = true // who wants in does not ask who we are
+	other.InsecureSkipVerify = true // an attacker accepts any certificate
 	forger := natstest.Start(t, natstest.Route(address), func(o *server.Options) { o.Cluster.TLSConfig, o.Cluster.TLSTimeout = other, 2 })
 	if nc, err := nats.Connect("nats://" + a.server.Addr().String()); err == nil {
 		nc.Close()

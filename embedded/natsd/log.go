@@ -28,7 +28,7 @@ const (
 type logger struct {
 	log *slog.Logger
 
-	mu      sync.Mutex       // guards what follows; nothing else is locked under it
+	mu      sync.Mutex       // guards what follows; nothing is logged and nothing else is locked under it
 	kinds   map[string]*kind // what was logged within the last repeatTime
 	onRoute string           // the last error of a route
 }
@@ -74,18 +74,27 @@ func (l *logger) say(level slog.Level, format string, v []any) {
 
 // flush logs what was held back for long enough. It is called each second.
 func (l *logger) flush() {
+	for _, k := range l.due() {
+		l.log.Log(context.Background(), k.level, "nats-server", "text", k.text, "repeated", k.held)
+	}
+}
+
+// due returns the kinds whose time has come, and counts anew from now on.
+func (l *logger) due() []kind {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var due []kind
 	for key, k := range l.kinds {
 		switch {
 		case time.Since(k.at) < repeatTime:
 		case k.held == 0:
 			delete(l.kinds, key)
 		default:
-			l.log.Log(context.Background(), k.level, "nats-server", "text", k.text, "repeated", k.held)
+			due = append(due, *k)
 			k.at, k.held = time.Now(), 0
 		}
 	}
+	return due
 }
 
 // lastOnRoute returns the last error of a route, or "".
