@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/embedded/natsd"
@@ -63,8 +62,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer bus.Shutdown()
 	if cfg.Cluster.ClusterListen != "" {
-		p.Health.Fact("cluster", func() string { return strings.Join(append([]string{cfg.Node}, bus.Peers()...), ", ") })
-		p.Metrics.MustRegister(bus.PeersGauge())
+		p.Health.Fact("cluster", bus.Boxes)
+		p.Metrics.MustRegister(bus.Metrics()...)
 	}
 	gatewayBus, err := p.Connect("", "gateway", fail, bus.Options()...)
 	if err != nil {
