@@ -1,183 +1,256 @@
 package relay
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
-// window is how many bytes of a stream may be on their way, or wait to be
-// read, in each direction. Who reads nothing stops who writes.
-const window = 256 << 10
-
-// A stream is a connection between two nodes: bytes in order in both
-// directions, made of messages. Where one of them is lost, it breaks.
+// A stream is one end of a connection between two nodes: bytes in order, in
+// both directions, made of messages. It breaks where a message is missing.
+//
+// It is safe for concurrent use. None of its methods waits for NATS, but for
+// awaitOpen and, at most for sendPatience, TryWrite: messages are put into the
+// queue of the node's sender.
+//
+// Twelve of its methods are given from outside: net/http asks for the eight of
+// a [net.Conn], gateway/eio for TryWrite, AwaitRoom and SetLinger, and CloseWrite
+// is that of a [net.TCPConn].
 type stream struct {
-	node *Node
 	key
+	node *local
 
-	mu      sync.Mutex // under it nats.go is called, which never calls back under its own locks
-	changed sync.Cond  // on mu
+	mu      sync.Mutex // taken before the sender's mu; no other lock is taken under it
+	changed sync.Cond  // on mu: the state, what can be read or written, or a deadline has changed
 	// Guarded by mu.
-	in     [][]byte // what has come and was not read
-	heard  uint64   // messages that came
-	came   uint64   // bytes of them
-	taken  uint64   // of which were read
-	told   uint64   // of which the peer knows
-	ended  bool     // the peer has closed: nothing comes, and nothing can be written
-	shut   bool     // and so have we said that nothing comes any more
-	said   uint64   // messages that were sent
-	sent   uint64   // bytes of them
-	free   uint64   // as many bytes the peer has taken
-	err    error    // why it is no more
-	linger bool     // a close lets the peer read what is on its way
-	onEnd  func()   // called once it is broken by another than its user
-	reads  deadline
-	writes deadline
+	state   state
+	err     error // nil until the state is final, then why
+	in      inbound
+	out     outbound
+	reads   deadline
+	writes  deadline
+	linger  bool   // Close lets the peer read what was written
+	onBreak func() // called once, if the stream breaks
+
+	queue sendQueue // guarded by the sender's mu
 }
 
-// A key tells streams apart: both nodes give ids.
+// A key tells streams apart: each node numbers those that it opens.
 type key struct {
-	peer   string
+	peer   string // the name of the other node
 	id     uint64
 	opened bool // by this node
 }
 
-// A deadline is when who waits shall wait no longer.
-type deadline struct {
-	at    time.Time
-	timer *time.Timer
+// A local is what all streams of a node have in common.
+type local struct {
+	name   string
+	sender *sender
+	forget func(*stream) // called without any lock, once the stream is no more
 }
 
-func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
+// Causes of the end of a stream.
+var (
+	errNobody = errors.New("relay: there is no such node")
+	errLost   = errors.New("relay: a message was lost")
+	errBroken = errors.New("relay: broken by the other node")
+	errSilent = errors.New("relay: the other node is silent")
+	errBus    = errors.New("relay: the connection to NATS was lost")
+	errSend   = errors.New("relay: NATS has not taken a message")
+)
 
-func newStream(n *Node, k key) *stream {
-	s := &stream{node: n, key: k, linger: true}
+// newStream returns a stream that this node opens, or has accepted.
+func newStream(node *local, k key) *stream {
+	s := &stream{key: k, node: node, linger: true, state: stateOpen}
+	if k.opened {
+		s.state = stateOpening
+	}
 	s.changed.L = &s.mu
+	s.queue.sent = s.sent
 	return s
 }
 
-// say sends a message about the stream. The caller holds mu.
-func (s *stream) say(kind byte, number uint64, data []byte) error {
-	m := message{kind: kind, origin: fromAcceptor, from: s.node.Name, id: s.id, number: number, data: data}
+// say queues a message about the stream. The caller holds mu.
+func (s *stream) say(kind byte, number uint64, data []byte) {
+	m := message{kind: kind, origin: fromAcceptor, from: s.node.name, id: s.id, number: number, data: data}
 	if s.opened {
 		m.origin = fromOpener
 	}
-	reply := ""
+	out := outgoing{kind: kind, msg: nats.Msg{
+		Subject: subjectOf(s.peer),
+		Data:    m.append(make([]byte, 0, headLength+len(data))),
+	}}
 	if kind == kindOpen {
-		reply = s.node.nobody(s.id)
+		out.msg.Reply = subjectNobody(s.node.name, s.id)
 	}
-	return s.node.publish(s.peer, reply, m)
+	s.node.sender.put(&s.queue, out)
+}
+
+// sent takes from the sender what became of a message.
+func (s *stream) sent(m outgoing, err error) {
+	if err != nil {
+		if m.kind == kindOpen || m.kind == kindData {
+			s.fail(fmt.Errorf("%w: %w", errSend, err), true)
+		}
+		// The rest is not repeated: once NATS is back, the pulse breaks the stream.
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch m.kind {
+	case kindOpen:
+		s.state = s.state.after(eventOpenSent)
+	case kindData:
+		s.out.unsent--
+	}
+	s.changed.Broadcast()
+}
+
+// open asks the peer to accept the stream. It is called once, before any other method.
+func (s *stream) open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == stateOpening { // else the node has closed meanwhile
+		s.say(kindOpen, 0, nil)
+	}
+}
+
+// refuse tells the peer that there is no such stream. Nothing else is done with s.
+func (s *stream) refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.say(kindBreak, 0, nil)
+}
+
+// awaitOpen waits until NATS has taken the message that opens the stream. It
+// returns an error only if NATS has refused it; a stream that broke for another
+// reason says so where it is used.
+func (s *stream) awaitOpen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.state == stateOpening {
+		s.changed.Wait()
+	}
+	if errors.Is(s.err, errSend) {
+		return s.err
+	}
+	return nil
 }
 
 // hear takes a message of the peer.
 func (s *stream) hear(m message) {
+	if why := s.take(m); why != nil {
+		s.fail(why, !errors.Is(why, errBroken))
+	}
+}
+
+// take is hear without the consequences of an error.
+func (s *stream) take(m message) error {
 	s.mu.Lock()
-	if s.err != nil {
-		s.mu.Unlock()
-		return
+	defer s.mu.Unlock()
+	if s.state.final() {
+		return nil
 	}
 	switch m.kind {
 	case kindData, kindEnd:
-		s.came += uint64(len(m.data))
-		if m.number != s.heard || s.ended || s.came-s.taken > window {
-			s.mu.Unlock()
-			s.fail(errLost, true)
-			return
+		if s.state.remoteEnded() {
+			return errLost
 		}
-		s.heard++
-		s.ended = m.kind == kindEnd
-		if !s.ended {
-			s.in = append(s.in, m.data)
+		if err := s.in.add(m); err != nil {
+			return err
+		}
+		if m.kind == kindEnd {
+			s.state = s.state.after(eventRemoteEnds)
 		}
 	case kindTaken:
-		if m.number > s.sent || m.number < s.free {
-			s.mu.Unlock()
-			s.fail(errLost, true)
-			return
+		if err := s.out.peerRead(m.number); err != nil {
+			return err
 		}
-		s.free = m.number
 	case kindBreak:
-		s.mu.Unlock()
-		s.fail(errBroken, false)
-		return
+		return errBroken
 	}
 	s.changed.Broadcast()
-	s.mu.Unlock()
+	return nil
 }
 
-// fail ends a stream that cannot go on, and says so to the peer.
+// fail breaks the stream for a reason. It tells the peer, if tell is set.
 func (s *stream) fail(why error, tell bool) {
 	s.mu.Lock()
-	if s.err != nil {
+	if s.state.final() {
 		s.mu.Unlock()
 		return
 	}
+	onBreak := s.onBreak
+	s.finish(eventBreaks, why)
+	s.node.sender.drop(&s.queue)
 	if tell {
-		_ = s.say(kindBreak, 0, nil)
+		s.say(kindBreak, 0, nil)
 	}
-	onEnd := s.onEnd
-	s.finish(why)
 	s.mu.Unlock()
 	s.node.forget(s)
-	if onEnd != nil {
-		onEnd()
+	if onBreak != nil {
+		onBreak()
 	}
-}
-
-// finish leaves nothing behind. The caller holds mu.
-func (s *stream) finish(why error) {
-	s.err, s.in, s.onEnd = why, nil, nil
-	for _, d := range []*deadline{&s.reads, &s.writes} {
-		if d.timer != nil {
-			d.timer.Stop()
-		}
-	}
-	s.changed.Broadcast()
 }
 
 // Close ends the stream. What was written still arrives, unless SetLinger(0)
-// was called, and the peer has not ended it too: then it waits for what there is.
+// was called; a peer that has ended its writing always gets everything. Its
+// error is always nil.
 func (s *stream) Close() error {
 	s.mu.Lock()
-	if s.err != nil {
+	if s.state.final() {
 		s.mu.Unlock()
 		return nil
 	}
-	if s.linger || s.ended {
-		s.shutWrites()
+	if s.linger || s.state.remoteEnded() {
+		s.endWrites()
 	} else {
-		_ = s.say(kindBreak, 0, nil)
+		s.node.sender.drop(&s.queue)
+		s.say(kindBreak, 0, nil)
 	}
-	s.finish(net.ErrClosed)
+	s.finish(eventCloses, net.ErrClosed)
 	s.mu.Unlock()
 	s.node.forget(s)
 	return nil
 }
 
-// CloseWrite is as of a [net.TCPConn]: the peer reads the end, and what it has
-// written and still writes until then can be read.
+// finish makes the state final and lets go of what was not read. The caller
+// holds mu.
+func (s *stream) finish(e event, why error) {
+	s.state, s.err = s.state.after(e), why
+	s.in.queue, s.onBreak = nil, nil
+	s.reads.stop()
+	s.writes.stop()
+	s.changed.Broadcast()
+}
+
+// CloseWrite ends the writing: the peer reads what was written, then the end.
+// What the peer writes until it has read that can be read.
 func (s *stream) CloseWrite() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil {
-		s.shutWrites()
+	if !s.state.final() {
+		s.endWrites()
 		s.changed.Broadcast()
 	}
 }
 
-// shutWrites says that nothing comes any more, once. The caller holds mu.
-func (s *stream) shutWrites() {
-	if !s.shut {
-		s.shut = true
-		_ = s.say(kindEnd, s.said, nil)
+// endWrites tells the peer once that this node writes no more. The caller holds mu.
+func (s *stream) endWrites() {
+	if !s.state.localEnded() {
+		s.state = s.state.after(eventLocalEnds)
+		s.say(kindEnd, s.out.messages, nil)
 	}
 }
 
-// SetLinger is as of a [net.TCPConn]: with 0 a close drops what is on its way.
+// SetLinger is as of a [net.TCPConn]: with 0, Close drops what the peer has not read.
 func (s *stream) SetLinger(seconds int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,58 +258,23 @@ func (s *stream) SetLinger(seconds int) error {
 	return nil
 }
 
-// next returns the next bytes that came; took must follow once they are of no use any more.
-func (s *stream) next() ([]byte, error) {
+// breaking sets what is called, without any lock, if the stream breaks. It
+// reports whether the stream is still there; if not, nothing is called.
+func (s *stream) breaking(onBreak func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.wait()
+	if s.state.final() {
+		return false
+	}
+	s.onBreak = onBreak
+	return true
 }
 
-// wait is next for one who holds mu.
-func (s *stream) wait() ([]byte, error) {
-	for {
-		switch {
-		case s.err != nil:
-			return nil, s.err
-		case s.reads.passed():
-			return nil, os.ErrDeadlineExceeded
-		case len(s.in) > 0:
-			return s.in[0], nil
-		case s.ended:
-			return nil, io.EOF
-		}
-		s.changed.Wait()
-	}
-}
-
-// took removes bytes that next has returned, and lets the peer send others.
-func (s *stream) took(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.remove(n)
-}
-
-// remove is took for one who holds mu.
-func (s *stream) remove(n int) {
-	if s.err != nil {
-		return
-	}
-	if s.in[0] = s.in[0][n:]; len(s.in[0]) == 0 {
-		if s.in = s.in[1:]; len(s.in) == 0 {
-			s.in = nil
-		}
-	}
-	s.taken += uint64(n)
-	if s.taken-s.told >= window/4 {
-		s.told = s.taken
-		_ = s.say(kindTaken, s.taken, nil)
-	}
-}
-
+// Read waits for bytes until the read deadline.
 func (s *stream) Read(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first, err := s.wait()
+	first, err := s.first()
 	if err != nil {
 		return 0, err
 	}
@@ -245,7 +283,56 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write returns when all is on its way; how much was, if an error ends it.
+// WriteTo writes to w all that comes until the end, uncopied. The peer may send
+// more only once w has taken what came before.
+func (s *stream) WriteTo(w io.Writer) (n int64, err error) {
+	for {
+		s.mu.Lock()
+		first, err := s.first()
+		s.mu.Unlock()
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		written, err := w.Write(first)
+		n += int64(written)
+		s.mu.Lock()
+		s.remove(written)
+		s.mu.Unlock()
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// first waits for bytes and returns those of the first message. The caller holds mu.
+func (s *stream) first() ([]byte, error) {
+	for {
+		switch {
+		case s.state.final():
+			return nil, s.err
+		case s.reads.passed():
+			return nil, os.ErrDeadlineExceeded
+		case len(s.in.queue) > 0:
+			return s.in.queue[0], nil
+		case s.state.remoteEnded():
+			return nil, io.EOF
+		}
+		s.changed.Wait()
+	}
+}
+
+// remove drops bytes that first has returned. The caller holds mu.
+func (s *stream) remove(n int) {
+	if !s.state.final() && s.in.remove(n) {
+		s.say(kindTaken, s.in.read, nil)
+	}
+}
+
+// Write returns once the window has taken everything, or at the write deadline
+// with what it has taken.
 func (s *stream) Write(b []byte) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -253,7 +340,7 @@ func (s *stream) Write(b []byte) (n int, err error) {
 		if err := s.awaitRoom(); err != nil {
 			return n, err
 		}
-		some, err := s.send(b[n:])
+		some, err := s.put(b[n:])
 		if n += some; err != nil {
 			return n, err
 		}
@@ -261,11 +348,24 @@ func (s *stream) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// TryWrite writes what the window has room for.
+// TryWrite writes what the window has room for, which may be nothing. It
+// returns once NATS has that, so that what the caller publishes next comes after
+// it. If NATS takes nothing, TryWrite returns after sendPatience, and at once
+// while it is known that NATS takes nothing.
 func (s *stream) TryWrite(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.send(b)
+	n, err := s.put(b)
+	if err != nil || n == 0 || s.node.sender.stalled() {
+		return n, err
+	}
+	late := time.Now().Add(sendPatience)
+	timer := time.AfterFunc(sendPatience, s.wake)
+	defer timer.Stop()
+	for s.out.unsent > 0 && s.state != stateBroken && time.Now().Before(late) {
+		s.changed.Wait()
+	}
+	return n, s.err
 }
 
 // AwaitRoom waits until the window has room, or until the write deadline.
@@ -275,53 +375,50 @@ func (s *stream) AwaitRoom() error {
 	return s.awaitRoom()
 }
 
-// send is TryWrite for one who holds mu.
-func (s *stream) send(b []byte) (n int, err error) {
-	if s.err != nil {
-		return 0, s.err
-	}
-	if s.ended || s.shut {
-		return 0, syscall.EPIPE
-	}
-	for n < len(b) && s.room() > 0 {
-		part := b[n:min(len(b), n+maxData, n+s.room())]
-		if err := s.say(kindData, s.said, part); err != nil {
-			return n, err
-		}
-		s.said++
-		s.sent += uint64(len(part))
-		n += len(part)
-	}
-	return n, nil
-}
-
-func (s *stream) room() int { return window - int(s.sent-s.free) } //nolint:gosec // at most window
-
-// awaitRoom is AwaitRoom for one who holds mu.
+// awaitRoom is AwaitRoom for a caller that holds mu.
 func (s *stream) awaitRoom() error {
 	for {
 		switch {
-		case s.err != nil:
+		case s.state.final():
 			return s.err
-		case s.ended, s.shut:
+		case !s.state.writable():
 			return syscall.EPIPE
 		case s.writes.passed():
 			return os.ErrDeadlineExceeded
-		case s.room() > 0:
+		case s.out.room() > 0:
 			return nil
 		}
 		s.changed.Wait()
 	}
 }
 
+// put queues what the window has room for. The caller holds mu.
+func (s *stream) put(b []byte) (n int, err error) {
+	switch {
+	case s.state.final():
+		return 0, s.err
+	case !s.state.writable():
+		return 0, syscall.EPIPE
+	}
+	for n < len(b) && s.out.room() > 0 {
+		part := b[n:min(len(b), n+maxData, n+s.out.room())]
+		s.say(kindData, s.out.messages, part)
+		s.out.messages++
+		s.out.bytes += uint64(len(part))
+		s.out.unsent++
+		n += len(part)
+	}
+	return n, nil
+}
+
 // over reports whether the peer hears no more.
 func (s *stream) over() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ended || s.err != nil
+	return s.state.final() || s.state.remoteEnded()
 }
 
-// cause returns why the stream is no more, nil if it is.
+// cause returns why the stream is no more, or nil.
 func (s *stream) cause() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -333,25 +430,14 @@ func (s *stream) SetReadDeadline(t time.Time) error  { return s.set(t, &s.reads)
 func (s *stream) SetWriteDeadline(t time.Time) error { return s.set(t, &s.writes) }
 func (s *stream) SetDeadline(t time.Time) error      { return s.set(t, &s.reads, &s.writes) }
 
-func (s *stream) set(t time.Time, deadlines ...*deadline) error {
+func (s *stream) set(at time.Time, deadlines ...*deadline) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
+	if s.state.final() {
 		return s.err
 	}
 	for _, d := range deadlines {
-		d.at = t
-		if d.timer != nil {
-			d.timer.Stop()
-		}
-		if t.IsZero() {
-			continue
-		}
-		if d.timer == nil {
-			d.timer = time.AfterFunc(time.Until(t), s.wake)
-		} else {
-			d.timer.Reset(time.Until(t))
-		}
+		d.set(at, s.wake)
 	}
 	s.changed.Broadcast()
 	return nil
@@ -369,5 +455,5 @@ type address string
 func (address) Network() string  { return "node" }
 func (a address) String() string { return string(a) }
 
-func (s *stream) LocalAddr() net.Addr  { return address(s.node.Name) }
+func (s *stream) LocalAddr() net.Addr  { return address(s.node.name) }
 func (s *stream) RemoteAddr() net.Addr { return address(s.peer) }

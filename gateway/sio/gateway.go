@@ -128,7 +128,7 @@ func New(cfg Config, node string, nc *nats.Conn, log *slog.Logger, reg prometheu
 		},
 		OnRefuse: func(why eio.Refusal) { g.metrics.refused.WithLabelValues(string(why)).Inc() },
 	}
-	if err := g.relay.Serve(http.HandlerFunc(g.engine.ServePassed)); err != nil {
+	if err := g.relay.Start(http.HandlerFunc(g.engine.ServePassed)); err != nil {
 		return nil, fmt.Errorf("start the relay: %w", err)
 	}
 	return g, nil
