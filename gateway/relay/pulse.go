@@ -34,13 +34,18 @@ func (p pulse) run(stop <-chan struct{}) {
 			reconnects = now
 			p.table.breakAll(errBus, func(key) bool { return true })
 		}
-		alive, silent := p.peers.divide()
-		if len(silent) > 0 {
-			p.table.breakAll(errSilent, func(k key) bool { return silent[k.peer] })
-		}
-		beat := message{kind: kindAlive, origin: fromOpener, from: p.name}.append(nil)
-		for _, name := range alive {
-			_ = p.nc.Publish(subjectOf(name), beat) // a lost one does no harm: silence is five of them
-		}
+		p.beat()
+	}
+}
+
+// beat tells the peers that this node is there, and breaks the streams to the silent ones.
+func (p pulse) beat() {
+	alive, silent := p.peers.divide()
+	if len(silent) > 0 {
+		p.table.breakAll(errSilent, func(k key) bool { return silent[k.peer] })
+	}
+	m := message{kind: kindAlive, origin: fromOpener, from: p.name}.append(nil)
+	for _, name := range alive {
+		_ = p.nc.Publish(subjectOf(name), m) // a lost one does no harm: silence is five of them
 	}
 }

@@ -58,6 +58,7 @@ type Node struct {
 	sender   *sender
 	pipes    *pipes
 	listener *listener
+	pulse    pulse
 
 	// Set by Start.
 	server  *http.Server
@@ -80,6 +81,7 @@ func New(nc *nats.Conn, limit int, log *slog.Logger, reg prometheus.Registerer) 
 		stop: make(chan struct{}),
 	}
 	n.table = newTable(limit, n.peers)
+	n.pulse = pulse{name: name, nc: nc, table: n.table, peers: n.peers}
 	n.local = &local{name: name, sender: n.sender, forget: n.table.forget}
 	n.metrics = newMetrics(reg, n)
 	return n
@@ -101,10 +103,9 @@ func (n *Node) Start(handler http.Handler) error {
 		n.subs = append(n.subs, sub)
 	}
 	n.server = newServer(handler, n.log)
-	beat := pulse{name: n.Name, nc: n.nc, table: n.table, peers: n.peers}
 	n.sending.Go(n.sender.run)
 	n.running.Go(func() { _ = n.server.Serve(n.listener) })
-	n.running.Go(func() { beat.run(n.stop) })
+	n.running.Go(func() { n.pulse.run(n.stop) })
 	return nil
 }
 

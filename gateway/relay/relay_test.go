@@ -27,7 +27,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // startNode starts a node. The streams that others open come out of accepted.
 func startNode(t testing.TB, s *server.Server, limit int) (n *Node, accepted chan *stream) {
 	t.Helper()
-	n = New(natstest.Connect(t, s), limit, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	return startNodeOn(t, natstest.Connect(t, s), limit, prometheus.NewRegistry())
+}
+
+func startNodeOn(t testing.TB, nc *nats.Conn, limit int, reg *prometheus.Registry) (n *Node, accepted chan *stream) {
+	t.Helper()
+	n = New(nc, limit, slog.New(slog.DiscardHandler), reg)
 	accepted = make(chan *stream, 64)
 	if err := n.Start(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
