@@ -29,7 +29,7 @@ func TestLocks(t *testing.T) {
 		"Pipes":       {func() { a.Pipes() }, []string{"pipes"}},
 		"Streams":     {func() { a.Streams() }, []string{"table"}},
 		"find":        {func() { a.table.find(here.key) }, []string{"table"}},
-		"forget":      {func() { a.table.forget(newStream(a.local, here.key)) }, []string{"table"}},
+		"forget":      {func() { a.table.forget(key{peer: b.Name}) }, []string{"table"}},
 		"heard":       {func() { a.peers.heard(b.Name) }, []string{"peers"}},
 		"divide":      {func() { a.peers.divide() }, []string{"peers"}},
 		"count":       {func() { a.peers.add("x"); a.peers.remove("x") }, []string{"peers"}},

@@ -11,19 +11,20 @@
 //
 // The parts, each in the file of its name; an arrow says what calls what:
 //
-//	pass ──▶ pipes ──▶ stream ──▶ sender ──▶ NATS           what goes out
-//	NATS ──▶ relay ──▶ table ──▶ stream, listener           what comes in
-//	pulse ──▶ peers, table                                  what notices the death of a node
+//	pass ──▶ pipes ──▶ stream ──▶ endpoint ──▶ sender ──▶ NATS    requests and answers go out
+//	NATS ──▶ relay ──▶ table, endpoint, listener                  messages come in
+//	pulse ──▶ peers, table                                        the death of a node is noticed
 //
-// A lock is held for a few steps in memory and never while NATS, a browser's
+// A lock is held for some steps in memory, never while NATS, a browser's
 // connection or another goroutine is waited for. nats.go keeps its callers
-// waiting while it connects; so only goroutines that hold no lock call it: the
-// sender, the pulse, and the callers of Start and Close. The order of locks:
+// waiting while it connects. So only goroutines that hold no lock call it: the
+// sender, the pulse, and the callers of [Node.Start] and [Node.Close]. The order
+// in which locks are taken:
 //
-//	table.mu  ──before──▶ peers.mu
-//	stream.mu ──before──▶ sender.mu
+//	table.mu, then peers.mu
+//	endpoint.mu, then sender.mu
 //
-// No other two are ever held together; pipes.mu is held alone.
+// No other two are held together; pipes.mu is held alone.
 package relay
 
 import (
@@ -110,8 +111,8 @@ func (n *Node) Start(handler http.Handler) error {
 }
 
 // Close breaks all streams and returns when nothing runs any more. The sessions
-// of this node must have ended before. It waits for NATS where nats.go does, and
-// at most closeTime for handlers.
+// of this node must have ended before. Close waits for NATS while nats.go
+// connects, and for handlers at most for closeTime.
 func (n *Node) Close() {
 	close(n.stop)
 	n.table.close()
@@ -132,8 +133,8 @@ func (n *Node) unsubscribe() {
 	n.subs = nil
 }
 
-// open opens a stream to another node, and waits until NATS has taken that.
-// Whether the node exists shows only in the use of the stream.
+// open opens a stream to another node. It waits until NATS has taken the message
+// that does so; whether the node exists shows only in the use of the stream.
 func (n *Node) open(to string) (*stream, error) {
 	s, err := n.table.open(n.local, to)
 	if err != nil {
@@ -162,7 +163,7 @@ func (n *Node) receive(msg *nats.Msg) {
 	case m.kind == kindOpen && !k.opened && n.table.accept(n.local, k, n.listener.offer):
 	case m.kind == kindOpen, m.kind == kindData:
 		// The other node has to know that there is no such stream here.
-		newStream(n.local, k).refuse()
+		refuse(n.local, k)
 	}
 }
 
@@ -178,11 +179,11 @@ func (n *Node) receiveNobody(msg *nats.Msg) {
 
 // Drain ends the websockets that lead to other nodes evenly over the time
 // given, each when the browser has what the session's node had sent: their
-// browsers come back to other nodes one after the other. From now on Pass
-// passes on POSTs only, because polls and websockets would have to end with this
-// node: a browser that has just come back elsewhere would lose its connection
-// again. Drain returns when the websockets have ended, with ctx, or half a
-// second after the time given.
+// browsers come back to other nodes one after the other. From its call on, Pass
+// passes on POSTs only: polls and websockets would have to end with this node,
+// and a browser that has just come back elsewhere would lose its connection
+// again. Drain returns when the websockets have ended, when ctx is done, or half
+// a second after the time given.
 func (n *Node) Drain(ctx context.Context, over time.Duration) { n.pipes.drain(ctx, over) }
 
 // Pipes returns how many websockets lead to other nodes. It waits for nothing.

@@ -16,10 +16,10 @@ const sendPatience = 200 * time.Millisecond
 // timeout, and while the network takes nothing. Here only the goroutine of run
 // waits for that, and it holds no lock.
 //
-// What waits is bounded by the streams: each has at most a window of data in
-// its queue, four messages that say what was read, and its open, end or break.
-// An answer to an unknown stream has a queue of its own; nats.go keeps at most
-// 65,536 messages to be answered while nothing is sent.
+// The memory is bounded: the queue of a stream holds at most a window of data,
+// four messages that say what was read, and an open, an end or a break. An
+// answer to an unknown stream has a queue of its own; there are no more of them
+// than messages that came, of which nats.go keeps 65,536.
 type sender struct {
 	publish func(*nats.Msg) error
 
@@ -35,7 +35,7 @@ type sender struct {
 // order. The sender's mu guards it.
 type sendQueue struct {
 	messages []outgoing
-	// sent is called without any lock once NATS has taken or refused a message.
+	// sent is called, without any lock, once NATS has taken or refused a message.
 	sent func(outgoing, error)
 }
 
@@ -117,7 +117,8 @@ func (s *sender) next() (*sendQueue, outgoing, bool) {
 	}
 }
 
-// close ends run after what is queued. What is put later may not be sent.
+// close lets run end once it has published what is queued. What is put later may
+// not be sent.
 func (s *sender) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

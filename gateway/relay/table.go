@@ -69,18 +69,18 @@ func (t *table) find(k key) *stream {
 	return t.streams[k]
 }
 
-// forget removes a stream that is no more.
-func (t *table) forget(s *stream) {
+// forget removes a stream that is no more. A key that is not there is ignored.
+func (t *table) forget(k key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.streams[s.key] != s {
+	if t.streams[k] == nil {
 		return
 	}
-	delete(t.streams, s.key)
-	if s.opened {
+	delete(t.streams, k)
+	if k.opened {
 		t.opened--
 	}
-	t.peers.remove(s.peer)
+	t.peers.remove(k.peer)
 }
 
 // breakAll breaks the streams whose key matches, and tells their peers.
