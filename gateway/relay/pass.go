@@ -46,11 +46,11 @@ func kindOf(r *http.Request) string {
 }
 
 // Pass passes a request on to the node that has its session, and the answer
-// back; of both only what a session needs. It returns when the request is
-// answered; a websocket goes on after that. It returns false, and has answered
-// nothing, if there is no such node.
+// back. Of both it passes only what a session needs. It returns when the request
+// is answered; a websocket then goes on as a pipe. It returns false, and has
+// answered nothing, if there is no such node.
 //
-// The answer is 503 at the limit of streams, in a drain (but a POST), and while
+// The answer is 503 at the limit of streams, in a drain (except for a POST), and while
 // the connection to NATS is down.
 func (n *Node) Pass(w http.ResponseWriter, r *http.Request, node string) bool {
 	kind := kindOf(r)

@@ -8,7 +8,7 @@ import (
 // silence is after how long without a message a peer is taken for dead.
 const silence = 5 * time.Second
 
-// A peers knows the nodes to which this node has streams, and when each was last heard.
+// peers are the nodes with which this node has streams.
 type peers struct {
 	mu sync.Mutex // no other lock is taken under it
 	// Guarded by mu.
@@ -16,8 +16,8 @@ type peers struct {
 }
 
 type peer struct {
-	streams int
-	heard   time.Time
+	streams int       // in both directions
+	heard   time.Time // when its last message came
 }
 
 func newPeers() *peers { return &peers{known: make(map[string]*peer)} }
@@ -42,7 +42,7 @@ func (p *peers) remove(name string) {
 	}
 }
 
-// heard notes that a message came. A node without streams is not noted.
+// heard notes that a message of the node came. Nodes without streams are ignored.
 func (p *peers) heard(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,14 +9,13 @@ import (
 // drainGrace is how long the last websockets have, at the end of a drain, to end.
 const drainGrace = 500 * time.Millisecond
 
-// A pipes holds the pipes of a node: websockets of its browsers whose sessions
-// are on other nodes.
+// pipes are the websockets at this node whose sessions are on other nodes.
 type pipes struct {
 	running sync.WaitGroup // two goroutines for each pipe
 
 	mu sync.Mutex // no other lock is taken under it
 	// Guarded by mu.
-	draining bool // no pipe begins any more
+	draining bool // no further pipe begins
 	open     map[*stream]struct{}
 }
 
@@ -41,7 +40,7 @@ func (p *pipes) start(s *stream, up, down func()) bool {
 	return true
 }
 
-// stop lets no pipe begin any more. It returns the streams of those that there are.
+// stop lets no further pipe begin. It returns the streams of those that run.
 func (p *pipes) stop() []*stream {
 	p.mu.Lock()
 	defer p.mu.Unlock()

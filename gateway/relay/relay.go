@@ -89,8 +89,8 @@ func New(nc *nats.Conn, limit int, log *slog.Logger, reg prometheus.Registerer) 
 }
 
 // Start subscribes to what other nodes say; handler answers the requests that
-// they pass on. Once Start has returned nil, Close must follow; after an error
-// nothing is left running.
+// they pass on. Close must follow if the error is nil, and must not otherwise:
+// then nothing runs.
 func (n *Node) Start(handler http.Handler) error {
 	for subject, handle := range map[string]nats.MsgHandler{
 		subjectOf(n.Name):       n.receive,

@@ -81,6 +81,14 @@ func pair(t testing.TB) (here, there *stream, nodes []*Node) {
 	return here, there, []*Node{a, b}
 }
 
+// A node that could not start has nothing to close: TestMain finds what still runs.
+func TestStartFails(t *testing.T) {
+	nc := natstest.Connect(t, natstest.Start(t))
+	nc.Close()
+	n := New(nc, 0, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	wantErr(t, "Start", n.Start(http.NotFoundHandler()), nats.ErrConnectionClosed)
+}
+
 func wantErr(t testing.TB, what string, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {

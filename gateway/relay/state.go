@@ -23,13 +23,13 @@ const (
 	stateBroken                 // neither direction is of use any more
 )
 
-// An event is what changes the state of a stream.
+// An event may change the state of a stream.
 type event byte
 
 const (
 	eventOpenSent   event = iota // NATS has taken the message that opens the stream
 	eventLocalEnds               // this node says that it writes no more
-	eventRemoteEnds              // the peer says so
+	eventRemoteEnds              // the peer says that it writes no more
 	eventCloses                  // the user closes the stream
 	eventBreaks                  // a message is missing, or the peer, NATS or this node gives the stream up
 )

@@ -10,7 +10,7 @@ type inbound struct {
 	messages uint64   // that came: the number that the next must have
 	bytes    uint64   // that came
 	read     uint64   // bytes of them that were read
-	told     uint64   // bytes read, as the peer knows it
+	told     uint64   // how many bytes the peer was told that were read
 }
 
 // add takes the data, or the end, that the peer has sent. It returns errLost if
