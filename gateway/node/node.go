@@ -113,7 +113,7 @@ func New(cfg Config, name string, nc *nats.Conn, log *slog.Logger, reg prometheu
 
 // Start begins to hear NATS. Close must follow, also after an error.
 func (n *Node) Start() error {
-	if err := n.relay.Serve(http.HandlerFunc(n.engine.ServePassed)); err != nil {
+	if err := n.relay.Start(http.HandlerFunc(n.engine.ServePassed)); err != nil {
 		return fmt.Errorf("start the relay: %w", err)
 	}
 	return nil

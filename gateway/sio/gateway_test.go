@@ -54,7 +54,7 @@ func newGateway(cfg config, name string, nc *nats.Conn, log *slog.Logger, reg pr
 	g.engine = eio.New(cfg.Config, log)
 	g.engine.Events = g.Events()
 	g.engine.Node, g.engine.Pass = g.relay.Name, g.relay.Pass
-	return g, g.relay.Serve(http.HandlerFunc(g.engine.ServePassed))
+	return g, g.relay.Start(http.HandlerFunc(g.engine.ServePassed))
 }
 
 func (g *gateway) Mount(r gin.IRouter) {
