@@ -73,11 +73,16 @@ func (c ClusterConfig) join(o *server.Options) error {
 	o.Cluster = server.ClusterOpts{
 		Name: "doit-socket", Host: host, Port: port,
 		TLSConfig: tls, TLSTimeout: routeTimeout.Seconds(),
+		// One connection to each box, not nats-server's pool of three and one
+		// for its system account. All subjects here are of one account, and so
+		// on one of them: while it was not up yet, the boxes were joined and
+		// heard nothing of each other.
+		PoolSize:    -1,
 		NoAdvertise: true, // of the port for clients, which is nobody's
 	}
-	// Each of the four connections to a box that went away would log an error
-	// a second. The first attempt is logged, and then one an hour, as
-	// nats-server does for a box that was never reached.
+	// A box that went away would be logged once a second. The first attempt is
+	// logged, and then one an hour, as nats-server does for a box that was
+	// never reached.
 	o.ReconnectErrorReports = server.DEFAULT_CONNECT_ERROR_REPORTS
 	// A route to this box itself is no error: nats-server finds its own id at
 	// the other end and does not try again.

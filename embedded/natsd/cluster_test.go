@@ -48,6 +48,8 @@ func TestCluster(t *testing.T) {
 	wantPeers(t, a, "b", "c")
 	wantPeers(t, b, "a", "c")
 	wantPeers(t, c, "a", "b")
+	// What is joined is heard: no second connection to a box has to come up for that.
+	natstest.Await(t, "one connection to each box", func() bool { return a.server.NumRoutes() == 2 })
 
 	ask := func() {
 		t.Helper()
