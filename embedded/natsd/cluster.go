@@ -5,23 +5,22 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // ClusterConfig joins several boxes to one cluster, without another program.
 // All boxes are the same: a page is connected to any, PHP emits to any.
 type ClusterConfig struct {
 	ClusterListen string   `placeholder:"HOST:PORT" help:"Join a cluster of boxes like this one: the address at which they reach it."`
-	ClusterRoutes []string `placeholder:"HOST:PORT" help:"Other boxes of the cluster. One of them that is there is enough: they tell of each other."`
-	ClusterSecret string   `placeholder:"WORD" help:"What all boxes of the cluster know, at least 24 characters: by it they know each other and encrypt all between them. Rather in the variable, for everybody on the machine can read a command line."`
+	ClusterRoutes []string `placeholder:"HOST:PORT" help:"Boxes of the cluster. One that can be reached is enough: boxes tell each other of the rest. The address of this box itself may be among them, so all boxes can have the same list."`
+	ClusterSecret string   `placeholder:"WORD" help:"The secret that all boxes of the cluster share, at least 24 characters. It authenticates the boxes and encrypts what they send each other. Prefer the variable: command lines are visible to every user."`
 }
 
-// minSecret is the least length of a secret, in bytes. Who reaches the port
-// can see a certificate that is made from it, and try secrets until one fits.
+// minSecret is the least length of a secret, in bytes. Anyone who reaches the
+// port sees a certificate that is made from the secret, and can try secrets
+// against it.
 const minSecret = 24
 
 // Validate says what is wrong with the configuration.
@@ -74,36 +73,21 @@ func (c ClusterConfig) join(o *server.Options) error {
 	o.Cluster = server.ClusterOpts{
 		Name: "doit-socket", Host: host, Port: port,
 		TLSConfig: tls, TLSTimeout: routeTimeout.Seconds(),
+		// One connection to each box, not nats-server's pool of three and one
+		// for its system account. All subjects here are of one account, and so
+		// on one of them: while it was not up yet, the boxes were joined and
+		// heard nothing of each other.
+		PoolSize:    -1,
 		NoAdvertise: true, // of the port for clients, which is nobody's
 	}
+	// A box that went away would be logged once a second. The first attempt is
+	// logged, and then one an hour, as nats-server does for a box that was
+	// never reached.
+	o.ReconnectErrorReports = server.DEFAULT_CONNECT_ERROR_REPORTS
+	// A route to this box itself is no error: nats-server finds its own id at
+	// the other end and does not try again.
 	for _, route := range c.ClusterRoutes {
 		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: route})
 	}
 	return nil
-}
-
-// Peers returns the names of the other boxes that this one is joined with.
-func (s *Server) Peers() []string {
-	routes, err := s.server.Routez(nil)
-	if err != nil {
-		return nil
-	}
-	names := make([]string, 0, len(routes.Routes))
-	for _, r := range routes.Routes {
-		names = append(names, r.RemoteName)
-	}
-	slices.Sort(names)
-	return slices.Compact(names) // several connections lead to each
-}
-
-// Alone reports whether this box is joined with no other: what is published
-// then reaches this process only.
-func (s *Server) Alone() bool { return s.server.NumRoutes() == 0 }
-
-// PeersGauge is their number.
-func (s *Server) PeersGauge() prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "doit_cluster_peers",
-		Help: "Other boxes of the cluster that this one is joined with.",
-	}, func() float64 { return float64(len(s.Peers())) })
 }

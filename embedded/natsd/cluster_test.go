@@ -18,9 +18,9 @@ import (
 const secret = "a secret of enough characters"
 
 // box starts a server in a cluster and returns it with the address for the others.
-func box(t *testing.T, name, secret string, routes ...string) (*Server, string) {
+func box(t *testing.T, label, secret string, routes ...string) (*Server, string) {
 	t.Helper()
-	s, err := Start(name, 1<<20, ClusterConfig{ClusterListen: "127.0.0.1:0", ClusterRoutes: routes, ClusterSecret: secret}, slog.New(slog.DiscardHandler))
+	s, err := Start(label, 1<<20, ClusterConfig{ClusterListen: "127.0.0.1:0", ClusterRoutes: routes, ClusterSecret: secret}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,13 @@ func box(t *testing.T, name, secret string, routes ...string) (*Server, string) 
 
 func wantPeers(t *testing.T, s *Server, want ...string) {
 	t.Helper()
-	natstest.Await(t, fmt.Sprintf("%s to be joined with %v", s.server.Name(), want), func() bool { return slices.Equal(s.Peers(), want) })
+	natstest.Await(t, fmt.Sprintf("%s to be joined with %v", s.server.Name(), want), func() bool {
+		var labels []string
+		for _, p := range s.peers() {
+			labels = append(labels, labelOf(p.name))
+		}
+		return slices.Equal(labels, want)
+	})
 }
 
 // Boxes that know of one find all; what is published on one is heard on
@@ -42,6 +48,8 @@ func TestCluster(t *testing.T) {
 	wantPeers(t, a, "b", "c")
 	wantPeers(t, b, "a", "c")
 	wantPeers(t, c, "a", "b")
+	// What is joined is heard: no second connection to a box has to come up for that.
+	natstest.Await(t, "one connection to each box", func() bool { return a.server.NumRoutes() == 2 })
 
 	ask := func() {
 		t.Helper()
@@ -67,7 +75,7 @@ func TestCluster(t *testing.T) {
 	natstest.Await(t, "the last box to be alone", b.Alone)
 }
 
-// Who does not know the secret is not in the cluster, by any of its ports.
+// A box without the secret is not in the cluster, by any of its ports.
 func TestClusterSecret(t *testing.T) {
 	a, address := box(t, "a", secret)
 	stranger, _ := box(t, "stranger", secret+"x", address)
@@ -76,7 +84,7 @@ func TestClusterSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other.InsecureSkipVerify = true // who wants in does not ask who we are
+	other.InsecureSkipVerify = true // an attacker accepts any certificate
 	forger := natstest.Start(t, natstest.Route(address), func(o *server.Options) { o.Cluster.TLSConfig, o.Cluster.TLSTimeout = other, 2 })
 	if nc, err := nats.Connect("nats://" + a.server.Addr().String()); err == nil {
 		nc.Close()
@@ -88,7 +96,7 @@ func TestClusterSecret(t *testing.T) {
 	fence, _ := box(t, "fence", secret, address)
 	wantPeers(t, fence, "a")
 	wantPeers(t, a, "fence")
-	if n := len(stranger.Peers()) + plain.NumRoutes() + forger.NumRoutes(); n != 0 {
+	if n := len(stranger.peers()) + plain.NumRoutes() + forger.NumRoutes(); n != 0 {
 		t.Errorf("strangers have %d routes", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -21,17 +22,25 @@ const (
 )
 
 // A Server is a nats-server that only this process can reach, and, where it
-// is in a cluster, those of other boxes that know the secret.
+// is in a cluster, those of other boxes that know the secret. It is safe for
+// concurrent use.
 type Server struct {
 	server *server.Server
 	token  nats.Option
+	log    *logger
+	watch  *watch
+
+	stop    chan struct{} // closed by the first Shutdown
+	stopped sync.Once
+	running sync.WaitGroup // of run
 }
 
-// Start starts a server that takes messages of up to maxPayload bytes. In a
-// cluster every box has a name of its own.
-func Start(name string, maxPayload int, cluster ClusterConfig, log *slog.Logger) (*Server, error) {
+// Start starts a server that takes messages of up to maxPayload bytes. label
+// is what people call this box: it has no spaces, and other boxes of the
+// cluster may have the same one. The caller ends the server with Shutdown.
+func Start(label string, maxPayload int, cluster ClusterConfig, log *slog.Logger) (*Server, error) {
 	o := &server.Options{
-		ServerName: name,
+		ServerName: unique(label),
 		DontListen: true,
 		NoSigs:     true,
 		MaxPayload: int32(maxPayload), //nolint:gosec // at most 8 MiB and a bit
@@ -47,17 +56,35 @@ func Start(name string, maxPayload int, cluster ClusterConfig, log *slog.Logger)
 		o.Authorization = rand.Text() // of a password nats-server would warn at each start
 		token = nats.Token(o.Authorization)
 	}
-	s, err := server.NewServer(o)
+	natsServer, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("configure nats-server: %w", err)
 	}
-	s.SetLoggerV2(logger{log}, false, false, false)
-	s.Start()
-	if !s.ReadyForConnections(startTime) {
-		s.Shutdown()
+	s := &Server{server: natsServer, token: token, log: newLogger(log), stop: make(chan struct{})}
+	s.watch = newWatch(cluster.ClusterRoutes, s.Alone, s.log)
+	natsServer.SetLoggerV2(s.log, false, false, false)
+	natsServer.Start()
+	if !natsServer.ReadyForConnections(startTime) {
+		natsServer.Shutdown()
 		return nil, errors.New("nats-server did not start")
 	}
-	return &Server{server: s, token: token}, nil
+	s.running.Go(s.run)
+	return s, nil
+}
+
+// run does what is due each second until Shutdown.
+func (s *Server) run() {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-second.C:
+			s.log.flush()
+			s.watch.look()
+		}
+	}
 }
 
 // Options make a NATS connection go to this server, without a socket.
@@ -65,26 +92,10 @@ func (s *Server) Options() []nats.Option {
 	return []nats.Option{nats.InProcessServer(s.server), s.token}
 }
 
-// Shutdown ends the server and waits for it.
+// Shutdown ends the server and waits for it. Calling it twice is fine.
 func (s *Server) Shutdown() {
+	s.stopped.Do(func() { close(s.stop) })
+	s.running.Wait()
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
 }
-
-// logger passes on what an operator can act on.
-type logger struct{ log *slog.Logger }
-
-func (l logger) Noticef(format string, v ...any) {
-	l.log.Debug("nats-server", "text", fmt.Sprintf(format, v...))
-}
-func (l logger) Warnf(format string, v ...any) {
-	l.log.Warn("nats-server", "text", fmt.Sprintf(format, v...))
-}
-func (l logger) Errorf(format string, v ...any) {
-	l.log.Error("nats-server", "text", fmt.Sprintf(format, v...))
-}
-func (l logger) Fatalf(format string, v ...any) {
-	l.log.Error("nats-server", "text", fmt.Sprintf(format, v...))
-}
-func (l logger) Debugf(string, ...any) {}
-func (l logger) Tracef(string, ...any) {}

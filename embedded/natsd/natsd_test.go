@@ -114,27 +114,6 @@ func TestShutdown(t *testing.T) {
 	natstest.Await(t, "disconnect", func() bool { return !nc.IsConnected() })
 }
 
-// Errors and warnings of the server reach the operator, its chatter does not.
-func TestLog(t *testing.T) {
-	out := &locked{}
-	l := logger{slog.New(slog.NewTextHandler(out, nil))}
-	l.Noticef("chatter %d", 1)
-	l.Debugf("chatter")
-	l.Tracef("chatter")
-	l.Warnf("warned %d", 2)
-	l.Errorf("erred %d", 3)
-	l.Fatalf("died %d", 4)
-	text := out.String()
-	for i, want := range []string{"level=WARN msg=nats-server text=\"warned 2\"", "level=ERROR msg=nats-server text=\"erred 3\"", "level=ERROR msg=nats-server text=\"died 4\""} {
-		if !strings.Contains(text, want) {
-			t.Errorf("%d: %q is not in %s", i, want, text)
-		}
-	}
-	if strings.Contains(text, "chatter") {
-		t.Errorf("chatter in %s", text)
-	}
-}
-
 type locked struct {
 	mu sync.Mutex
 	b  bytes.Buffer

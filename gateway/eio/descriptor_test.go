@@ -129,7 +129,7 @@ func (s *Session) tryAbort() {
 	if s == nil {
 		return
 	}
-	if socket := s.websocket(); socket != nil {
-		socket.abort()
+	if socket, ok := s.current().(*websocket); ok {
+		socket.conn.Abort()
 	}
 }

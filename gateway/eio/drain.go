@@ -16,14 +16,7 @@ const drainGrace = 500 * time.Millisecond
 // returns when all are gone, or ctx ends, or those that take nothing are all
 // that is left. Close must follow.
 func (srv *Server) Drain(ctx context.Context, over time.Duration) {
-	srv.mu.Lock()
-	srv.refusing = true
-	sessions := make([]*Session, 0, len(srv.sessions))
-	for _, s := range srv.sessions {
-		sessions = append(sessions, s)
-	}
-	srv.mu.Unlock()
-
+	sessions := srv.sessions.refuse()
 	rand.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
 	share := float64(over) / float64(len(sessions))
 	began := time.Now()
@@ -39,6 +32,16 @@ func (srv *Server) Drain(ctx context.Context, over time.Duration) {
 			return
 		}
 	}
+}
+
+// Close ends every session, accepts no new one, and returns when all their
+// goroutines have ended.
+func (srv *Server) Close() {
+	for _, s := range srv.sessions.refuse() {
+		s.Close(ReasonServer)
+	}
+	srv.running.Wait()
+	srv.websockets.Close()
 }
 
 // sleep reports whether the time has passed before ctx ended.

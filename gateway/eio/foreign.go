@@ -40,17 +40,3 @@ func (srv *Server) pass(w http.ResponseWriter, r *http.Request, node string) {
 		refuse(w, errSession)
 	}
 }
-
-// ServePassed answers a request that another node has passed on. That node has
-// looked at its origin, and answers for CORS. No session begins here, and
-// nothing is passed on again: the request is for a session of this server, or
-// there is none.
-func (srv *Server) ServePassed(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	upgrade := query.Get("transport") == "websocket"
-	if upgrade && r.Header.Get("Upgrade") == "" {
-		refuse(w, errBadRequest)
-		return
-	}
-	srv.serveSession(w, r, query.Get("sid"), revisions[query.Get("EIO")], upgrade)
-}

@@ -6,26 +6,27 @@ import (
 	"strings"
 )
 
-// A message is what two nodes say to each other about one stream.
+// A message is what one node tells another about a stream, or about itself.
 type message struct {
 	kind   byte
 	origin byte   // fromOpener or fromAcceptor
-	from   string // the node that speaks
+	from   string // name of the node that sends it
 	id     uint64 // of the stream, given by the node that opened it
-	number uint64 // kindData, kindEnd: how many came before it; kindTaken: bytes
+	number uint64 // kindData, kindEnd: how many of these came before it; kindTaken: bytes
 	data   []byte // kindData only
 }
 
-// The kinds of messages.
+// Kinds of messages.
 const (
-	kindOpen  = 'o' // a stream begins
-	kindData  = 'd' // bytes of it
-	kindEnd   = 'e' // there are no more
-	kindTaken = 't' // so many bytes were taken in all: others may follow
+	kindOpen  = 'o' // the stream begins
+	kindData  = 'd' // the next bytes
+	kindEnd   = 'e' // the sender of this message writes no more
+	kindTaken = 't' // how many bytes were read in all: the window has room for others
 	kindBreak = 'b' // the stream is no more
 	kindAlive = 'a' // of no stream: the node is there
 )
 
+// Which end of the stream has sent a message.
 const (
 	fromOpener   = '>'
 	fromAcceptor = '<'
@@ -34,14 +35,16 @@ const (
 const (
 	// nameLength is the length of a node's name, in characters 0-9, a-f.
 	nameLength = 16
+	// headLength is the length of an encoded message without its data, in bytes.
 	headLength = 2 + nameLength + 8 + 8
-	// maxData is how many bytes one message carries, far below what NATS allows.
+	// maxData is how many bytes of data a message carries at most, far below
+	// the 1 MB that NATS allows by default.
 	maxData = 32 << 10
 )
 
 var errMessage = errors.New("not a message between nodes")
 
-// append appends the message's bytes.
+// append appends the encoded message to b.
 func (m message) append(b []byte) []byte {
 	b = append(b, m.kind, m.origin)
 	b = append(b, m.from...)
@@ -50,7 +53,7 @@ func (m message) append(b []byte) []byte {
 	return append(b, m.data...)
 }
 
-// parse reads what append wrote. The data stay in b.
+// parse decodes a message. Its data refers to b. Its name is safe in a subject.
 func parse(b []byte) (message, error) {
 	if len(b) < headLength || len(b) > headLength+maxData {
 		return message{}, errMessage

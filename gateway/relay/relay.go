@@ -1,26 +1,40 @@
 // Package relay lets any node answer any request of a session: one that gets
 // a request of a session on another node passes it on over NATS.
 //
-//	browser ──▶ balancer ──▶ this node ──Pass──▶ stream ──NATS──▶ stream ──http.Server──▶ the node that has the session
+//	browser ──▶ balancer ──▶ this node ──Pass──▶ stream ──NATS──▶ stream ──http.Server──▶ the session's node
 //
 // A stream is a connection made of NATS messages, with a window in each
 // direction. On it goes what goes between any HTTP client and server, so that
-// the node that has the session answers as if the browser had asked it itself:
-// polls that wait, bodies of any size, a browser that goes away, websockets.
+// the session's node answers as if the browser had asked it itself: polls that
+// wait, bodies of any size, a browser that goes away, websockets.
 // docs/decisions/0009 says why so.
+//
+// The parts, each in the file of its name; an arrow says what calls what:
+//
+//	pass ──▶ pipes ──▶ stream ──▶ endpoint ──▶ sender ──▶ NATS    requests and answers go out
+//	NATS ──▶ relay ──▶ table, endpoint, listener                  messages come in
+//	pulse ──▶ peers, table                                        the death of a node is noticed
+//
+// A lock is held for some steps in memory, never while NATS, a browser's
+// connection or another goroutine is waited for. nats.go keeps its callers
+// waiting while it connects. So only goroutines that hold no lock call it: the
+// sender, the pulse, and the callers of [Node.Start] and [Node.Close]. The order
+// in which locks are taken:
+//
+//	table.mu, then peers.mu
+//	endpoint.mu, then sender.mu
+//
+// No other two are held together; pipes.mu is held alone.
 package relay
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,292 +42,152 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-const (
-	// prefix of the subject on which a node hears. After its name may stand
-	// ".nobody.<stream>", where NATS says that there is no such node.
-	prefix = "doit.node."
-
-	// pulse is how often nodes with streams between them say that they are there.
-	pulse = time.Second
-	// silence is after how long without a word a node is taken for dead.
-	silence = 5 * time.Second
-
-	// headTime bounds the time that the head of a passed request may take to come.
-	headTime = 10 * time.Second
-	maxHead  = 16 << 10
-
-	// closeTime bounds the wait for requests that others have passed on; they end at once.
-	closeTime = 5 * time.Second
-)
-
-var (
-	errNobody = errors.New("relay: there is no such node")
-	errLost   = errors.New("relay: a message was lost")
-	errBroken = errors.New("relay: broken by the other node")
-	errSilent = errors.New("relay: the other node is silent")
-	errBus    = errors.New("relay: the connection to NATS was lost")
-	errFull   = errors.New("relay: too many streams")
-)
-
-// A Node passes on requests, and answers those of others. It is safe for concurrent use.
+// A Node passes on the requests of other nodes' sessions, and answers those
+// that other nodes pass on to it. It is safe for concurrent use.
 type Node struct {
 	// Name is what the ids of this node's sessions begin with: 16 characters
-	// 0-9, a-f. Another start has another one.
+	// 0-9, a-f, made at random by New.
 	Name string
 
 	nc      *nats.Conn
-	limit   int // streams in each direction; 0 is no limit
 	log     *slog.Logger
 	metrics *metrics
 
-	server   *http.Server
-	accepted chan net.Conn  // sent to under mu, unless closed
-	running  sync.WaitGroup // the pulse, the server, and two for each pipe
-	stop     chan struct{}
-	subs     []*nats.Subscription
+	local    *local
+	peers    *peers
+	table    *table
+	sender   *sender
+	pipes    *pipes
+	listener *listener
+	pulse    pulse
 
-	mu sync.Mutex
-	// Guarded by mu.
-	closed   bool
-	draining bool // no websocket and no poll is passed on any more
-	lastID   uint64
-	opened   int // streams that this node has opened
-	streams  map[key]*stream
-	pipes    map[*stream]struct{} // those that a websocket goes through, on the side of its browser
-	peers    map[string]*peer
+	// Set by Start.
+	server  *http.Server
+	subs    []*nats.Subscription
+	stop    chan struct{}  // ends the pulse
+	running sync.WaitGroup // the pulse and the server
+	sending sync.WaitGroup // the sender, which ends last
 }
 
-// A peer is another node, as long as there are streams.
-type peer struct {
-	streams int
-	last    time.Time // when it was heard
-}
-
-// New returns a node that hears nothing yet. limit bounds the streams that
-// this node opens, and those that others may open to it; 0 is no limit.
+// New returns a node that does nothing before Start. limit bounds the streams
+// that this node opens, and likewise those that other nodes open to it; 0 is no
+// limit. nc stays the caller's to close.
 func New(nc *nats.Conn, limit int, log *slog.Logger, reg prometheus.Registerer) *Node {
-	var name [nameLength / 2]byte
-	_, _ = rand.Read(name[:]) // never fails
+	var random [nameLength / 2]byte
+	_, _ = rand.Read(random[:]) // never fails
+	name := hex.EncodeToString(random[:])
 	n := &Node{
-		Name: hex.EncodeToString(name[:]), nc: nc, limit: limit, log: log,
-		accepted: make(chan net.Conn, 1024), stop: make(chan struct{}),
-		streams: make(map[key]*stream), pipes: make(map[*stream]struct{}), peers: make(map[string]*peer),
+		Name: name, nc: nc, log: log,
+		peers: newPeers(), sender: newSender(nc.PublishMsg), pipes: newPipes(), listener: newListener(name),
+		stop: make(chan struct{}),
 	}
+	n.table = newTable(limit, n.peers)
+	n.pulse = pulse{name: name, nc: nc, table: n.table, peers: n.peers}
+	n.local = &local{name: name, sender: n.sender, forget: n.table.forget}
 	n.metrics = newMetrics(reg, n)
 	return n
 }
 
-// Serve begins to hear other nodes; handler answers the requests that they pass on. Close must follow.
-func (n *Node) Serve(handler http.Handler) error {
-	n.server = &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headTime,
-		MaxHeaderBytes:    maxHead,
-		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
-	}
-	for subject, handle := range map[string]nats.MsgHandler{prefix + n.Name: n.receive, n.subjectNobody("*"): n.notThere} {
+// Start subscribes to what other nodes say; handler answers the requests that
+// they pass on. Close must follow if the error is nil, and must not otherwise:
+// then nothing runs.
+func (n *Node) Start(handler http.Handler) error {
+	for subject, handle := range map[string]nats.MsgHandler{
+		subjectOf(n.Name):       n.receive,
+		subjectNobodies(n.Name): n.receiveNobody,
+	} {
 		sub, err := n.nc.Subscribe(subject, handle)
 		if err != nil {
+			n.unsubscribe()
 			return fmt.Errorf("subscribe %q: %w", subject, err)
 		}
 		n.subs = append(n.subs, sub)
 	}
-	n.running.Go(func() { _ = n.server.Serve(listener{n}) })
-	n.running.Go(n.keep)
+	n.server = newServer(handler, n.log)
+	n.sending.Go(n.sender.run)
+	n.running.Go(func() { _ = n.server.Serve(n.listener) })
+	n.running.Go(func() { n.pulse.run(n.stop) })
 	return nil
 }
 
-// Close ends all streams and returns when nothing runs any more. The sessions
-// of this node must have ended before.
+// Close breaks all streams and returns when nothing runs any more. The sessions
+// of this node must have ended before. Close waits for NATS while nats.go
+// connects, and for handlers at most for closeTime.
 func (n *Node) Close() {
-	n.mu.Lock()
-	n.closed = true
-	close(n.accepted)
-	n.mu.Unlock()
 	close(n.stop)
+	n.table.close()
+	n.pipes.stop()
+	n.unsubscribe()
+	n.table.breakAll(net.ErrClosed, func(key) bool { return true })
+	shutdown(n.server)
+	n.pipes.running.Wait()
+	n.running.Wait()
+	n.sender.close()
+	n.sending.Wait()
+}
+
+func (n *Node) unsubscribe() {
 	for _, sub := range n.subs {
 		_ = sub.Unsubscribe()
 	}
-	n.breakAll(net.ErrClosed, func(key) bool { return true })
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
-	defer cancel()
-	_ = n.server.Shutdown(ctx) // waits for the handlers; their connections are broken
-	n.running.Wait()
+	n.subs = nil
 }
 
-// A listener takes the streams that other nodes open.
-type listener struct{ node *Node }
-
-func (l listener) Accept() (net.Conn, error) {
-	if c, ok := <-l.node.accepted; ok {
-		return c, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (l listener) Close() error   { return nil }
-func (l listener) Addr() net.Addr { return address(l.node.Name) }
-
-// nobody is where NATS says that nobody hears the opening of a stream.
-func (n *Node) nobody(id uint64) string { return n.subjectNobody(strconv.FormatUint(id, 10)) }
-
-func (n *Node) subjectNobody(id string) string { return prefix + n.Name + ".nobody." + id }
-
-func (n *Node) publish(to, reply string, m message) error {
-	return n.nc.PublishMsg(&nats.Msg{
-		Subject: prefix + to, Reply: reply,
-		Data: m.append(make([]byte, 0, headLength+len(m.data))),
-	})
-}
-
-// open begins a stream to another node. Whether there is one, only its use tells.
+// open opens a stream to another node. It waits until NATS has taken the message
+// that does so; whether the node exists shows only in the use of the stream.
 func (n *Node) open(to string) (*stream, error) {
-	n.mu.Lock()
-	if n.closed || n.limit > 0 && n.opened >= n.limit {
-		n.mu.Unlock()
-		return nil, errFull
-	}
-	n.lastID++
-	s := newStream(n, key{to, n.lastID, true})
-	n.opened++
-	n.add(s)
-	n.mu.Unlock()
-
-	s.mu.Lock()
-	err := s.say(kindOpen, 0, nil)
-	s.mu.Unlock()
+	s, err := n.table.open(n.local, to)
 	if err != nil {
-		s.fail(err, false)
+		return nil, err
+	}
+	s.open()
+	if err := s.awaitOpen(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// add makes a stream known. The caller holds mu.
-func (n *Node) add(s *stream) {
-	n.streams[s.key] = s
-	if n.peers[s.peer] == nil {
-		n.peers[s.peer] = &peer{last: time.Now()}
-	}
-	n.peers[s.peer].streams++
-}
-
-// forget is called once for each stream, when it has ended.
-func (n *Node) forget(s *stream) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.streams[s.key] != s {
-		return
-	}
-	delete(n.streams, s.key)
-	if s.key.opened {
-		n.opened--
-	}
-	p := n.peers[s.peer]
-	if p.streams--; p.streams == 0 {
-		delete(n.peers, s.peer)
-	}
-}
-
-// receive takes what another node says. It never waits for a stream.
+// receive takes a message of another node. It waits for nothing.
 func (n *Node) receive(msg *nats.Msg) {
 	m, err := parse(msg.Data)
 	if err != nil {
 		return
 	}
+	n.peers.heard(m.from)
 	k := key{m.from, m.id, m.origin == fromAcceptor}
-	n.mu.Lock()
-	if p := n.peers[m.from]; p != nil {
-		p.last = time.Now()
-	}
-	s := n.streams[k]
-	if s == nil && m.kind == kindOpen && n.accept(k) {
-		n.mu.Unlock()
-		return
-	}
-	n.mu.Unlock()
+	s := n.table.find(k)
 	switch {
 	case s != nil && m.kind != kindOpen:
 		s.hear(m)
-	case m.kind == kindOpen && s == nil, m.kind == kindData:
-		// The other side has to know that this one does not.
-		s := newStream(n, k)
-		s.mu.Lock()
-		_ = s.say(kindBreak, 0, nil)
-		s.mu.Unlock()
+	case s != nil: // an open that came twice
+	case m.kind == kindOpen && !k.opened && n.table.accept(n.local, k, n.listener.offer):
+	case m.kind == kindOpen, m.kind == kindData:
+		// The other node has to know that there is no such stream here.
+		refuse(n.local, k)
 	}
 }
 
-// accept takes a stream that another node opens. The caller holds mu.
-func (n *Node) accept(k key) bool {
-	if n.closed || k.opened || n.limit > 0 && len(n.streams)-n.opened >= n.limit {
-		return false
-	}
-	s := newStream(n, k)
-	select {
-	case n.accepted <- s:
-		n.add(s)
-		return true
-	default:
-		return false
-	}
-}
-
-// notThere hears from NATS that there is no such node as a stream was opened to.
-func (n *Node) notThere(msg *nats.Msg) {
+// receiveNobody takes from NATS that there is no such node as a stream was opened to.
+func (n *Node) receiveNobody(msg *nats.Msg) {
 	if msg.Header.Get("Status") != "503" {
 		return
 	}
-	id, err := strconv.ParseUint(msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:], 10, 64)
-	if err == nil {
-		n.breakAll(errNobody, func(k key) bool { return k.opened && k.id == id })
+	if id, ok := streamOf(msg.Subject); ok {
+		n.table.breakAll(errNobody, func(k key) bool { return k.opened && k.id == id })
 	}
 }
 
-// breakAll ends the streams that are meant.
-func (n *Node) breakAll(why error, meant func(key) bool) {
-	n.mu.Lock()
-	var broken []*stream
-	for k, s := range n.streams {
-		if meant(k) {
-			broken = append(broken, s)
-		}
-	}
-	n.mu.Unlock()
-	for _, s := range broken {
-		s.fail(why, true)
-	}
-}
+// Drain ends the websockets that lead to other nodes evenly over the time
+// given, each when the browser has what the session's node had sent: their
+// browsers come back to other nodes one after the other. From its call on, Pass
+// passes on POSTs only: polls and websockets would have to end with this node,
+// and a browser that has just come back elsewhere would lose its connection
+// again. Drain returns when the websockets have ended, when ctx is done, or half
+// a second after the time given.
+func (n *Node) Drain(ctx context.Context, over time.Duration) { n.pipes.drain(ctx, over) }
 
-// keep is the pulse: it tells the other nodes that this one is there, and
-// notices when they, or the bus, are not.
-func (n *Node) keep() {
-	tick := time.NewTicker(pulse)
-	defer tick.Stop()
-	reconnects := n.nc.Stats().Reconnects
-	for {
-		select {
-		case <-tick.C:
-		case <-n.stop:
-			return
-		}
-		if now := n.nc.Stats().Reconnects; now != reconnects {
-			// Nobody knows what was lost meanwhile.
-			reconnects = now
-			n.breakAll(errBus, func(key) bool { return true })
-		}
-		dead := make(map[string]bool)
-		n.mu.Lock()
-		for name, p := range n.peers {
-			if time.Since(p.last) > silence {
-				dead[name] = true
-				continue
-			}
-			_ = n.publish(name, "", message{kind: kindAlive, origin: fromOpener, from: n.Name})
-		}
-		n.mu.Unlock()
-		if len(dead) > 0 {
-			n.breakAll(errSilent, func(k key) bool { return dead[k.peer] })
-		}
-	}
-}
+// Pipes returns how many websockets lead to other nodes. It waits for nothing.
+func (n *Node) Pipes() int { return n.pipes.len() }
+
+// Streams returns how many streams there are, in both directions. It waits for nothing.
+func (n *Node) Streams() int { return n.table.len() }

@@ -24,12 +24,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startNode starts a node that hands the streams that others open to accepted.
+// startNode starts a node. The streams that others open come out of accepted.
 func startNode(t testing.TB, s *server.Server, limit int) (n *Node, accepted chan *stream) {
 	t.Helper()
-	n = New(natstest.Connect(t, s), limit, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	return startNodeOn(t, natstest.Connect(t, s), limit, prometheus.NewRegistry())
+}
+
+func startNodeOn(t testing.TB, nc *nats.Conn, limit int, reg *prometheus.Registry) (n *Node, accepted chan *stream) {
+	t.Helper()
+	n = New(nc, limit, slog.New(slog.DiscardHandler), reg)
 	accepted = make(chan *stream, 64)
-	if err := n.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	if err := n.Start(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -66,13 +71,22 @@ func join(t testing.TB, from, to *Node, accepted <-chan *stream) (here, there *s
 	return here, there
 }
 
-// pair returns the two ends of a stream, on one server.
-func pair(t testing.TB) (here, there *stream) {
+// pair returns the two ends of a stream, and their nodes, on one server.
+func pair(t testing.TB) (here, there *stream, nodes []*Node) {
 	t.Helper()
 	s := natstest.Start(t)
 	a, _ := startNode(t, s, 0)
 	b, accepted := startNode(t, s, 0)
-	return join(t, a, b, accepted)
+	here, there = join(t, a, b, accepted)
+	return here, there, []*Node{a, b}
+}
+
+// A node that could not start has nothing to close: TestMain finds what still runs.
+func TestStartFails(t *testing.T) {
+	nc := natstest.Connect(t, natstest.Start(t))
+	nc.Close()
+	n := New(nc, 0, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	wantErr(t, "Start", n.Start(http.NotFoundHandler()), nats.ErrConnectionClosed)
 }
 
 func wantErr(t testing.TB, what string, got, want error) {
@@ -86,16 +100,17 @@ func wantNoStreams(t testing.TB, nodes ...*Node) {
 	t.Helper()
 	for _, n := range nodes {
 		natstest.Await(t, "no streams", func() bool {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			return len(n.streams) == 0 && len(n.peers) == 0 && n.opened == 0
+			alive, silent := n.peers.divide()
+			n.table.mu.Lock()
+			defer n.table.mu.Unlock()
+			return len(n.table.streams) == 0 && n.table.opened == 0 && len(alive)+len(silent) == 0
 		})
 	}
 }
 
 // Bytes arrive as they were written, in both directions at once, however they are cut.
 func TestStreamCarriesBytes(t *testing.T) {
-	here, there := pair(t)
+	here, there, _ := pair(t)
 	sent := make([]byte, 5<<20)
 	for i := range sent {
 		sent[i] = byte(rand.Uint32())
@@ -129,9 +144,9 @@ func TestStreamCarriesBytes(t *testing.T) {
 	}
 }
 
-// Who is not read from can write no more than a window.
+// A stalled reader stops the writer once the window is full.
 func TestWindow(t *testing.T) {
-	here, there := pair(t)
+	here, there, _ := pair(t)
 	fill := make([]byte, 2*window)
 	_ = here.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 	n, err := here.Write(fill)
@@ -157,7 +172,7 @@ func TestWindow(t *testing.T) {
 
 // What was written before a close arrives, and then the end.
 func TestClose(t *testing.T) {
-	here, there := pair(t)
+	here, there, nodes := pair(t)
 	if _, err := here.Write(make([]byte, 100_000)); err != nil {
 		t.Fatal(err)
 	}
@@ -170,12 +185,12 @@ func TestClose(t *testing.T) {
 	_, err = here.Read(make([]byte, 1))
 	wantErr(t, "Read", err, net.ErrClosed)
 	_ = there.Close()
-	wantNoStreams(t, here.node, there.node)
+	wantNoStreams(t, nodes...)
 }
 
-// Who writes no more still reads what the other had written, and its end.
+// An end that has closed its writing still reads what the peer had written, and the peer's end.
 func TestCloseWrite(t *testing.T) {
-	here, there := pair(t)
+	here, there, nodes := pair(t)
 	if _, err := there.Write(make([]byte, 100_000)); err != nil {
 		t.Fatal(err)
 	}
@@ -187,22 +202,20 @@ func TestCloseWrite(t *testing.T) {
 	wantErr(t, "Read", err, io.EOF)
 	_, err = there.Write([]byte("x"))
 	wantErr(t, "Write", err, syscall.EPIPE)
-	_ = there.SetLinger(0) // of no use: the other waits for it
+	_ = there.SetLinger(0) // without effect: the peer has ended and waits for the rest
 	_ = there.Close()
 	if n, err := io.Copy(io.Discard, here); n != 100_000 || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	_ = here.Close()
-	wantNoStreams(t, here.node, there.node)
+	wantNoStreams(t, nodes...)
 }
 
 // After SetLinger(0) a close drops what was written.
 func TestBreak(t *testing.T) {
-	here, there := pair(t)
+	here, there, nodes := pair(t)
 	told := make(chan struct{})
-	there.mu.Lock()
-	there.onEnd = func() { close(told) }
-	there.mu.Unlock()
+	there.breaking(func() { close(told) })
 	if _, err := here.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -211,12 +224,12 @@ func TestBreak(t *testing.T) {
 	<-told
 	_, err := there.Read(make([]byte, 1))
 	wantErr(t, "Read", err, errBroken)
-	wantNoStreams(t, here.node, there.node)
+	wantNoStreams(t, nodes...)
 }
 
 // A read that waits ends at its deadline, also at one that is set later.
 func TestReadDeadline(t *testing.T) {
-	here, _ := pair(t)
+	here, _, _ := pair(t)
 	ended := make(chan error, 1)
 	go func() {
 		_, err := here.Read(make([]byte, 1))
@@ -229,7 +242,7 @@ func TestReadDeadline(t *testing.T) {
 	wantErr(t, "Read", err, os.ErrDeadlineExceeded)
 }
 
-// A message that NATS loses, doubles or makes up breaks the stream, on both nodes.
+// A message that is missing, comes twice or was never sent breaks the stream on both nodes.
 func TestLoss(t *testing.T) {
 	for name, m := range map[string]message{
 		"lost":            {kind: kindData, number: 2, data: []byte("x")},
@@ -239,14 +252,14 @@ func TestLoss(t *testing.T) {
 		"beyond window":   {kind: kindData, number: 1, data: make([]byte, maxData)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			here, there := pair(t)
-			m.origin, m.from, m.id = fromOpener, here.node.Name, here.id
+			here, there, nodes := pair(t)
+			m.origin, m.from, m.id = fromOpener, nodes[0].Name, here.id
 			times := 1
 			if name == "beyond window" {
 				times = window/maxData + 1
 			}
 			for range times {
-				if err := here.node.publish(there.node.Name, "", m); err != nil {
+				if err := nodes[0].nc.Publish(subjectOf(nodes[1].Name), m.append(nil)); err != nil {
 					t.Fatal(err)
 				}
 				m.number++
@@ -255,12 +268,12 @@ func TestLoss(t *testing.T) {
 			wantErr(t, "there", there.cause(), errLost)
 			natstest.Await(t, "the end", func() bool { return here.cause() != nil })
 			wantErr(t, "here", here.cause(), errBroken)
-			wantNoStreams(t, here.node, there.node)
+			wantNoStreams(t, nodes...)
 		})
 	}
 }
 
-// What nobody knows of is answered with a break, once, and only by the node that is asked.
+// Data and opens of a stream that does not exist are answered with a break; other messages are not answered.
 func TestUnknownStream(t *testing.T) {
 	s := natstest.Start(t)
 	n, _ := startNode(t, s, 0)
@@ -293,7 +306,7 @@ func TestUnknownStream(t *testing.T) {
 	wantNoStreams(t, n)
 }
 
-// There are no more streams than the limit, and one that ends makes room.
+// No stream is opened or accepted beyond the limit; one that ends makes room.
 func TestLimit(t *testing.T) {
 	s := natstest.Start(t)
 	a, _ := startNode(t, s, 2)
@@ -326,7 +339,7 @@ func TestLimit(t *testing.T) {
 	join(t, a, b, accepted)
 }
 
-// What was on its way when the connection to NATS was lost may be lost: no stream outlives that.
+// A lost connection to NATS may have lost messages: no stream outlives it.
 func TestReconnect(t *testing.T) {
 	s := natstest.Start(t)
 	a, _ := startNode(t, s, 0)
@@ -338,11 +351,11 @@ func TestReconnect(t *testing.T) {
 	natstest.Await(t, "the end", func() bool { return here.cause() != nil && there.cause() != nil })
 	wantErr(t, "here", here.cause(), errBus)
 	wantErr(t, "there", there.cause(), errBroken)
-	// And others can be had.
+	// New streams can be opened.
 	join(t, a, b, accepted)
 }
 
-// A message is read as it was written, and nothing else is one.
+// What parse accepts is what append writes, and its name is safe in a subject.
 func FuzzMessage(f *testing.F) {
 	const name = "0123456789abcdef"
 	for _, kind := range "odetba" {

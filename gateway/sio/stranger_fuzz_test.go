@@ -30,7 +30,7 @@ func FuzzStranger(f *testing.F) {
 	f.Add(byte(2), byte(raw), []byte{0x81, 0x82, 1, 2, 3, 4, '4' ^ 1, '0' ^ 2, 0x88, 0x80, 0, 0, 0, 0})
 	f.Add(byte(2), byte(raw), []byte{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
 
-	b := start(f, func(c *Config) { c.PingInterval = time.Hour })
+	b := start(f, func(c *config) { c.PingInterval = time.Hour })
 	neighbour := b.join(4)
 	neighbour.register("neighbour")
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: siotest.Patience}

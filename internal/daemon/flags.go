@@ -17,7 +17,7 @@ type Config struct {
 	Listen      string `default:"${listen}" help:"Address of the public listener. With PORT in the environment the default is :PORT."`
 	AdminListen string `default:"${admin_listen}" help:"Address of the private listener: /metrics, /debug/pprof, /readyz with reasons."`
 	Open        bool   `help:"Allow open mode on a public address: anyone who knows an id may emit to it and register it."`
-	Node        string `default:"${hostname}" help:"Name of this node in receipts and logs."`
+	Node        string `default:"${hostname}" help:"What people call this node: a label in receipts and on the private status page. Several nodes may have the same one."`
 	LogLevel    string `default:"info" enum:"debug,info,warn,error" help:"Least level that is logged: debug, info, warn or error."`
 
 	Healthcheck bool `env:"-" help:"Ask the program that runs beside this one, with the same variables, whether it lives: exit code 0 or 1. For containers."`

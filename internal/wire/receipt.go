@@ -35,7 +35,7 @@ var ErrReceipt = errors.New("not a receipt")
 // a decimal number, a space, a name.
 type Receipt struct {
 	Sockets int    // how many sockets of the user took the event
-	Node    string // the gateway that answers
+	Node    string // the label of the gateway that answers; several may have the same
 }
 
 // Append appends the receipt's bytes.
@@ -57,9 +57,9 @@ func ParseReceipt(data []byte) (Receipt, error) {
 // A Stat is a gateway's answer on [SubjectStat]: on the wire
 // "sockets users node".
 type Stat struct {
-	Sockets int // connected sockets, registered or not
-	Users   int // distinct registered ids
-	Node    string
+	Sockets int    // connected sockets, registered or not
+	Users   int    // distinct registered ids
+	Node    string // as in [Receipt]
 }
 
 // Append appends the stat's bytes.

@@ -1,0 +1,94 @@
+package eio
+
+import (
+	"net/http"
+	"time"
+)
+
+// ServeHTTP routes a request to the session that it belongs to, or begins one.
+func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// Also where nobody reads it: net/http does, after the answer, to use the connection again.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Add("Vary", "Origin")
+	if srv.AllowsOrigin != nil && !srv.AllowsOrigin(r) {
+		srv.turnAway(w, RefusedOrigin)
+		return
+	}
+	allowOrigin(w, r)
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	query := r.URL.Query()
+	protocol, ok := revisions[query.Get("EIO")]
+	transport := query.Get("transport")
+	upgrade := transport == "websocket"
+	switch {
+	case !upgrade && transport != "polling":
+		refuse(w, errTransport)
+		return
+	case !ok:
+		refuse(w, errRevision)
+		return
+	case query.Has("j"):
+		refuse(w, errBadRequest) // JSONP: a script of ours in anybody's page
+		return
+	case upgrade && r.Header.Get("Upgrade") == "":
+		refuse(w, errBadRequest)
+		return
+	}
+
+	sid := query.Get("sid")
+	switch node := srv.foreign(sid); {
+	case sid == "" && r.Method != http.MethodGet:
+		refuse(w, errMethod)
+	case sid == "":
+		srv.begin(w, r, protocol, query.Get("b64") != "", upgrade)
+	case node != "":
+		srv.pass(w, r, node)
+	default:
+		srv.serveSession(w, r, sid, protocol, upgrade)
+	}
+}
+
+// revisions are the values of the query parameter EIO. The clients of Socket.IO 1.0
+// to 1.3 ask for 2 or 3, those up to 2.x for 3, later ones for 4.
+var revisions = map[string]int{"2": 2, "3": 3, "4": 4}
+
+// serveSession routes a request to its session on this node.
+func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string, protocol int, upgrade bool) {
+	s := srv.sessions.get(sid)
+	switch {
+	case s == nil:
+		refuse(w, errSession)
+	case s.Protocol() != protocol:
+		refuse(w, errBadRequest)
+	case upgrade:
+		s.receive(packet{kind: countedOnly}) // or one session could ask for ever
+		polling{s}.serveUpgrade(w, r)
+	case r.Method == http.MethodGet:
+		polling{s}.serveGet(w, r)
+	case r.Method == http.MethodPost:
+		polling{s}.servePost(w, r)
+	default:
+		refuse(w, errMethod)
+	}
+}
+
+// ServePassed answers a request that another node has passed on. That node has
+// looked at its origin, and answers for CORS. No session begins here, and
+// nothing is passed on again: the request is for a session of this server, or
+// there is none.
+func (srv *Server) ServePassed(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	upgrade := query.Get("transport") == "websocket"
+	if upgrade && r.Header.Get("Upgrade") == "" {
+		refuse(w, errBadRequest)
+		return
+	}
+	srv.serveSession(w, r, query.Get("sid"), revisions[query.Get("EIO")], upgrade)
+}

@@ -1,0 +1,80 @@
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// headTime bounds the time that the head of a passed request may take to come.
+	headTime = 10 * time.Second
+	maxHead  = 16 << 10 // bytes
+
+	// backlog is how many streams may wait for the server to accept them.
+	backlog = 1024
+
+	// closeTime bounds the wait for the handlers of requests whose streams are broken.
+	closeTime = 5 * time.Second
+)
+
+// newServer returns the server of the requests that other nodes pass on.
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headTime,
+		MaxHeaderBytes:    maxHead,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// shutdown waits until no handler runs any more, at most for closeTime.
+func shutdown(server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	_ = server.Shutdown(ctx)
+}
+
+// A listener hands the streams that other nodes open to the server.
+type listener struct {
+	name    string // of this node
+	streams chan net.Conn
+	closing sync.Once
+	closed  chan struct{}
+}
+
+func newListener(name string) *listener {
+	return &listener{name: name, streams: make(chan net.Conn, backlog), closed: make(chan struct{})}
+}
+
+// offer takes a stream unless the backlog is full. It never waits.
+func (l *listener) offer(s *stream) bool {
+	select {
+	case l.streams <- s:
+		return true
+	default:
+		return false
+	}
+}
+
+// Accept waits for the next stream. It returns [net.ErrClosed] after Close.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case s := <-l.streams:
+		return s, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close may be called more than once. Its error is always nil.
+func (l *listener) Close() error {
+	l.closing.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Addr returns the name of this node.
+func (l *listener) Addr() net.Addr { return address(l.name) }

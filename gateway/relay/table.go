@@ -1,0 +1,113 @@
+package relay
+
+import (
+	"errors"
+	"sync"
+)
+
+// errFull is returned where no stream may be added.
+var errFull = errors.New("relay: too many streams")
+
+// A table holds the streams of a node, until each is no more.
+type table struct {
+	limit int // streams in each direction; 0 is no limit
+	peers *peers
+
+	mu sync.Mutex // taken before the peers' mu; no other lock is taken under it
+	// Guarded by mu.
+	closed  bool
+	lastID  uint64
+	opened  int // streams that this node has opened
+	streams map[key]*stream
+}
+
+func newTable(limit int, p *peers) *table {
+	return &table{limit: limit, peers: p, streams: make(map[key]*stream)}
+}
+
+// open adds a stream that this node opens to the peer. It returns errFull at
+// the limit, and once the table is closed.
+func (t *table) open(node *local, peer string) (*stream, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.limit > 0 && t.opened >= t.limit {
+		return nil, errFull
+	}
+	t.lastID++
+	s := newStream(node, key{peer, t.lastID, true})
+	t.opened++
+	t.add(s)
+	return s, nil
+}
+
+// accept adds a stream that another node opens, if offer finds a place for it.
+// It reports whether the stream was added.
+func (t *table) accept(node *local, k key, offer func(*stream) bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.streams[k] != nil || t.limit > 0 && len(t.streams)-t.opened >= t.limit {
+		return false
+	}
+	s := newStream(node, k)
+	if !offer(s) {
+		return false
+	}
+	t.add(s)
+	return true
+}
+
+// add is for a caller that holds mu.
+func (t *table) add(s *stream) {
+	t.streams[s.key] = s
+	t.peers.add(s.peer)
+}
+
+// find returns a stream, nil if there is none.
+func (t *table) find(k key) *stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.streams[k]
+}
+
+// forget removes a stream that is no more. A key that is not there is ignored.
+func (t *table) forget(k key) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.streams[k] == nil {
+		return
+	}
+	delete(t.streams, k)
+	if k.opened {
+		t.opened--
+	}
+	t.peers.remove(k.peer)
+}
+
+// breakAll breaks the streams whose key matches, and tells their peers.
+func (t *table) breakAll(why error, matches func(key) bool) {
+	t.mu.Lock()
+	var matching []*stream
+	for k, s := range t.streams {
+		if matches(k) {
+			matching = append(matching, s)
+		}
+	}
+	t.mu.Unlock()
+	for _, s := range matching {
+		s.fail(why, true)
+	}
+}
+
+// close lets no stream be added any more.
+func (t *table) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+}
+
+// len returns how many streams there are, in both directions.
+func (t *table) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.streams)
+}
