@@ -92,10 +92,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer gateway.Close()
 	if err := gateway.Start(); err != nil {
 		return err
 	}
+	defer gateway.Close()
 	defer public.StopAccepting()
 	ingest.Local = box{gateway.Hub(), bus}
 

@@ -77,10 +77,12 @@ type Node struct {
 	sio    *sio.Server
 	engine *eio.Server
 	relay  *relay.Node
+
+	started bool // by Start, which one goroutine calls before all else
 }
 
 // New returns a gateway that answers to NATS as name. It starts nothing: Start
-// must follow.
+// does, and Close ends it.
 func New(cfg Config, name string, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer) (*Node, error) {
 	n := &Node{cfg: cfg, log: log}
 	var err error
@@ -111,14 +113,16 @@ func New(cfg Config, name string, nc *nats.Conn, log *slog.Logger, reg prometheu
 	return n, nil
 }
 
-// Start begins to hear NATS. Close must follow, also after an error.
+// Start begins to hear NATS. If it fails, nothing runs.
 func (n *Node) Start() error {
 	if err := n.hub.Start(); err != nil {
 		return fmt.Errorf("start the hub: %w", err)
 	}
 	if err := n.relay.Start(http.HandlerFunc(n.engine.ServePassed)); err != nil {
+		n.hub.Close()
 		return fmt.Errorf("start the relay: %w", err)
 	}
+	n.started = true
 	return nil
 }
 
@@ -149,9 +153,12 @@ func (n *Node) Drain(ctx context.Context) {
 }
 
 // Close closes all sockets, then gives up their subscriptions. The NATS
-// connection stays open: it is the caller's to drain.
+// connection stays open: it is the caller's to drain. Before Start, and after
+// one that failed, there is nothing to close.
 func (n *Node) Close() {
 	n.engine.Close()
-	n.relay.Close()
-	n.hub.Close()
+	if n.started {
+		n.relay.Close()
+		n.hub.Close()
+	}
 }
