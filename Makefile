@@ -111,13 +111,21 @@ borders:
 			echo "$$1 must not reach the above"; exit 1
 		fi
 	}
+	never_itself() { # by an import of its own; what it imports may
+		if go list -f '{{join .Imports "\n"}}' "$$1" | grep -E "$$2"; then
+			echo "$$1 must not import the above"; exit 1
+		fi
+	}
 	module=github.com/ramainen/doit-socket
 	never ./internal/wire    '.' # the standard library only
 	never ./clients/browser  '.'
 	never ./gateway/hub      "zishang520|nats-server|$$module/(ingest|gateway/(sio|eio))"
 	never ./gateway/eio      "zishang520|nats-io|$$module/(ingest|internal|gateway/(sio|hub))"
 	never ./gateway/relay    "zishang520|nats-server|$$module/"
-	never ./ingest/emit      "nats-server|zishang520|$$module/(gateway|embedded)"
+	never ./ingest/publish   "gin-gonic|nats-server|zishang520|$$module/(gateway|embedded|ingest/legacy)"
+	never ./ingest/legacy    "zishang520|nats-server|$$module/(gateway|embedded|internal/daemon)"
+	never_itself ./ingest/legacy "nats-io"
+	never ./internal/router  "nats-io|zishang520|$$module/"
 	never ./internal/daemon  "nats-server|zishang520|$$module/(gateway|ingest|embedded)"
 	never ./gateway          "nats-server|$$module/(ingest|embedded)"
 	never ./ingest           "nats-server|zishang520|$$module/(gateway|embedded)"
