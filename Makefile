@@ -117,11 +117,17 @@ borders:
 			echo "the above import $$2: only $$1 does"; exit 1
 		fi
 	}
+	never_itself() { # by an import of its own; what it imports may
+		if go list -f '{{join .Imports "\n"}}' "$$1" | grep -E "$$2"; then
+			echo "$$1 must not import the above"; exit 1
+		fi
+	}
 	module=github.com/ramainen/doit-socket
 	never ./internal/wire     '.' # the standard library only
 	never ./internal/clock    '.'
 	never ./internal/origin   '.'
 	never ./internal/visitor  "nats-io|zishang520|gin-gonic|$$module/(ingest|gateway|embedded|internal/(wire|daemon))"
+	never ./internal/router   "nats-io|zishang520|$$module/"
 	never ./internal/daemon   "nats-server|zishang520|$$module/(gateway|ingest|embedded)"
 	never ./clients/browser   '.'
 	never ./gateway/ws        "zishang520|nats-io|$$module/"
@@ -131,7 +137,9 @@ borders:
 	never ./gateway/sio       "nats-server|gin-gonic/gin$$|$$module/(ingest|embedded|gateway/(relay|node)|internal/daemon)"
 	never ./gateway/node      "nats-server|$$module/(ingest|embedded|internal/daemon)"
 	never ./gateway           "nats-server|$$module/(ingest|embedded)"
-	never ./ingest/emit       "nats-server|zishang520|$$module/(gateway|embedded)"
+	never ./ingest/publish    "gin-gonic|nats-server|zishang520|$$module/(gateway|embedded|ingest/legacy)"
+	never ./ingest/legacy     "nats-server|zishang520|$$module/(gateway|embedded|internal/daemon)"
+	never_itself ./ingest/legacy "nats-io"
 	never ./ingest            "nats-server|zishang520|$$module/(gateway|embedded)"
 	alone ./gateway/sio       'github.com/zishang520/'
 	alone ./embedded/natsd    'github.com/nats-io/nats-server/'

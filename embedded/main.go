@@ -10,9 +10,9 @@ import (
 
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/embedded/natsd"
-	"github.com/ramainen/doit-socket/gateway/hub"
 	"github.com/ramainen/doit-socket/gateway/node"
-	"github.com/ramainen/doit-socket/ingest/emit"
+	"github.com/ramainen/doit-socket/ingest/legacy"
+	"github.com/ramainen/doit-socket/ingest/publish"
 	"github.com/ramainen/doit-socket/internal/daemon"
 )
 
@@ -22,7 +22,7 @@ type config struct {
 	daemon.Config `embed:""`
 	EmitListen    string              `placeholder:"HOST:PORT" help:"Move /emit and /v1/ to a listener of their own."`
 	Gateway       node.Config         `embed:"" group:"Sockets:"`
-	Ingest        emit.Config         `embed:"" group:"Emits:"`
+	Ingest        legacy.Config       `embed:"" group:"Emits:"`
 	Cluster       natsd.ClusterConfig `embed:"" group:"Several boxes:"`
 }
 
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer fail(nil)
 	p := daemon.NewProcess(cfg.Config, stderr)
 
-	bus, err := natsd.Start(cfg.Node, emit.MaxMaxBody, cfg.Cluster, p.Log)
+	bus, err := natsd.Start(cfg.Node, publish.MaxPayload, cfg.Cluster, p.Log)
 	if err != nil {
 		return err
 	}
@@ -77,11 +77,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer daemon.Drain(ingestBus)
 	p.Health.Check("nats", daemon.Connected(gatewayBus))
 
-	ingest, err := emit.New(cfg.Ingest, ingestBus, p.Log, p.Metrics)
-	if err != nil {
+	publisher := publish.New(ingestBus, p.Metrics)
+	if err := publisher.Start(); err != nil {
 		return err
 	}
-	defer ingest.Close()
+	defer publisher.Close()
 
 	public, err := daemon.Bind(cfg.Listen)
 	if err != nil {
@@ -97,14 +97,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer gateway.Close()
 	defer public.StopAccepting()
-	ingest.Local = box{gateway.Hub(), bus}
+	publisher.UseGateway(bus.Alone, gateway.Hub().Emit)
 
 	router := p.NewRouter()
 	gateway.Mount(router, browser.Script())
 	daemon.MountPages(router, browser.Routes(cfg.EmitListen == ""))
+	emits := legacy.New(cfg.Ingest, publisher, p.Log, p.Metrics)
 	emitURL := public.URL()
 	if cfg.EmitListen == "" {
-		ingest.Mount(router)
+		emits.Mount(router)
 	} else {
 		private, err := daemon.Bind(cfg.EmitListen)
 		if err != nil {
@@ -112,7 +113,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		defer private.Shutdown()
 		emitRouter := p.NewRouter()
-		ingest.Mount(emitRouter)
+		emits.Mount(emitRouter)
 		private.Serve(emitRouter, p.Log, fail)
 		emitURL = private.URL()
 	}
@@ -129,12 +130,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	gateway.Drain(context.Background())
 	return nil
-}
-
-// A box is this process as the ingest sees it.
-type box struct {
-	*hub.Hub
-	*natsd.Server
 }
 
 // greet prints what to paste.

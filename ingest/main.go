@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/ramainen/doit-socket/ingest/emit"
+	"github.com/ramainen/doit-socket/ingest/legacy"
+	"github.com/ramainen/doit-socket/ingest/publish"
 	"github.com/ramainen/doit-socket/internal/daemon"
 )
 
@@ -16,7 +17,7 @@ const name = "doit-socket-ingest"
 type config struct {
 	daemon.Config    `embed:""`
 	daemon.BusConfig `embed:""`
-	Ingest           emit.Config `embed:"" group:"Emits:"`
+	Ingest           legacy.Config `embed:"" group:"Emits:"`
 }
 
 func main() { daemon.Main(name, run) }
@@ -43,11 +44,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer daemon.Drain(bus)
 	p.Health.Check("nats", daemon.Connected(bus))
 
-	ingest, err := emit.New(cfg.Ingest, bus, p.Log, p.Metrics)
-	if err != nil {
+	publisher := publish.New(bus, p.Metrics)
+	if err := publisher.Start(); err != nil {
 		return err
 	}
-	defer ingest.Close()
+	defer publisher.Close()
 	public, err := daemon.Bind(cfg.Listen)
 	if err != nil {
 		return err
@@ -55,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer public.Shutdown()
 
 	router := p.NewRouter()
-	ingest.Mount(router)
+	legacy.New(cfg.Ingest, publisher, p.Log, p.Metrics).Mount(router)
 	public.Serve(router, p.Log, fail)
 	stopAdmin, err := p.ServeAdmin(fail)
 	if err != nil {

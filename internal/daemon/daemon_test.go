@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/router"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -82,7 +83,7 @@ func TestAPortInUseIsSaid(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	h := NewHealth()
 	h.Check("nats", func() error { return errors.New("secret.host is away") })
-	public := NewRouter()
+	public := router.New()
 	h.Mount(public)
 	for name, c := range map[string]struct {
 		handler http.Handler

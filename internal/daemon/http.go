@@ -100,16 +100,6 @@ func (s *Server) Shutdown() {
 	s.serving.Wait()
 }
 
-// NewRouter returns a gin engine that logs nothing (its logger prints query
-// strings, which carry ids and payloads) and trusts no proxy.
-func NewRouter() *gin.Engine {
-	gin.SetMode(gin.ReleaseMode)
-	r := gin.New()
-	r.RedirectTrailingSlash = false
-	_ = r.SetTrustedProxies(nil)
-	return r
-}
-
 // MountPages puts what can only be read on r, by path.
 func MountPages(r gin.IRouter, pages map[string]http.Handler) {
 	for path, page := range pages {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ramainen/doit-socket/internal/router"
 )
 
 func newServer(t *testing.T, h http.Handler) *Server {
@@ -152,7 +154,7 @@ func TestAPanicCostsOneRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Shutdown()
-	r := NewRouter()
+	r := router.New()
 	r.GET("/panic", func(*gin.Context) { panic("oh") })
 	r.GET("/fine", func(c *gin.Context) { c.String(200, "fine") })
 	s.Serve(r, NewLog("debug", &log), func(err error) { t.Error(err) })

@@ -7,9 +7,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/ramainen/doit-socket/internal/router"
 )
 
 // A Process is what a program has besides its engines.
@@ -39,8 +40,8 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 }
 
 // NewRouter returns a router with the public health routes.
-func (p *Process) NewRouter() *gin.Engine {
-	r := NewRouter()
+func (p *Process) NewRouter() *router.Router {
+	r := router.New()
 	p.Health.Mount(r)
 	return r
 }

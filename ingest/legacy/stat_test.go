@@ -1,4 +1,4 @@
-package emit
+package legacy
 
 import (
 	"testing"
@@ -17,7 +17,7 @@ func TestStatUnknown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.subscribe(wire.SubjectStat, answer)
+			b.gw.On(wire.SubjectStat, answer)
 			if status, body := b.do("GET", "/stat/all", ""); status != 503 || body != "ERROR" {
 				t.Errorf("%d %s", status, body)
 			}

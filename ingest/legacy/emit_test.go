@@ -1,4 +1,4 @@
-package emit
+package legacy
 
 import (
 	"bytes"
@@ -14,70 +14,46 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/ramainen/doit-socket/ingest/publish"
+	"github.com/ramainen/doit-socket/internal/gatewaytest"
 	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/router"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-func TestMain(m *testing.M) {
-	gin.SetMode(gin.ReleaseMode)
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A bench is an ingest on a real nats-server, and a connection in a gateway's place.
+// A bench is a face on a real nats-server, and a connection in a gateway's place.
 type bench struct {
-	t      testing.TB
-	server *server.Server
-	gw     *nats.Conn
-	http   *httptest.Server
-	heard  chan *nats.Msg
-	in     *Ingest
+	t         testing.TB
+	server    *server.Server
+	gw        *gatewaytest.Gateway
+	http      *httptest.Server
+	publisher *publish.Publisher
 }
 
 func newBench(t testing.TB, opts ...natstest.Option) *bench {
 	s := natstest.Start(t, opts...)
 	nc := natstest.Connect(t, s, nats.ReconnectBufSize(-1), nats.MaxReconnects(-1))
-	in, err := New(Config{MaxBody: 4096}, nc, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
-	if err != nil {
+	reg := prometheus.NewRegistry()
+	p := publish.New(nc, reg)
+	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(in.Close)
-	router := gin.New()
-	in.Mount(router)
-	b := &bench{t: t, server: s, gw: natstest.Connect(t, s), http: httptest.NewServer(router), heard: make(chan *nats.Msg, 4096), in: in}
+	t.Cleanup(p.Close)
+	r := router.New()
+	New(Config{MaxBody: 4096}, p, slog.New(slog.DiscardHandler), reg).Mount(r)
+	b := &bench{t: t, server: s, gw: gatewaytest.Start(t, s), http: httptest.NewServer(r), publisher: p}
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		b.http.Close()
 	})
 	return b
-}
-
-// holds answers for a user with a receipt, or keeps silent if sockets is negative.
-func (b *bench) holds(id string, sockets int) {
-	subject, err := wire.Subject("", id)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.subscribe(subject, func(m *nats.Msg) {
-		b.heard <- m
-		if sockets >= 0 {
-			_ = m.Respond(wire.Receipt{Sockets: sockets, Node: "gw"}.Append(nil))
-		}
-	})
-}
-
-func (b *bench) subscribe(subject string, handle nats.MsgHandler) {
-	if _, err := b.gw.Subscribe(subject, handle); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := b.gw.Flush(); err != nil {
-		b.t.Fatal(err)
-	}
 }
 
 func (b *bench) do(method, query, body string) (int, string) {
@@ -108,7 +84,7 @@ func (b *bench) send(r *http.Request) (int, string) {
 
 func TestAnswers(t *testing.T) {
 	b := newBench(t)
-	b.holds("u", 1)
+	b.gw.Holds("u", 1)
 	for _, c := range []struct {
 		name, method, query, body string
 		status                    int
@@ -146,28 +122,28 @@ func TestAnswers(t *testing.T) {
 
 func TestAListWithOneInvalidIDSendsNothing(t *testing.T) {
 	b := newBench(t)
-	b.holds("u", 1)
+	b.gw.Holds("u", 1)
 	if status, _ := b.do("POST", "/emit", "id[]=u&id[]="+strings.Repeat("x", 257)+"&message=e"); status != 400 {
 		t.Errorf("status %d", status)
 	}
 	b.do("POST", "/emit", "id=u&message=fence")
-	if m := <-b.heard; string(m.Data) != `["fence",{}]` {
+	if m := <-b.gw.Heard; string(m.Data) != `["fence",{}]` {
 		t.Errorf("heard %s", m.Data)
 	}
 }
 
 func TestReceivers(t *testing.T) {
 	b := newBench(t)
-	b.holds("u", 1)
+	b.gw.Holds("u", 1)
 	body := func(n int) string { return strings.Repeat("id[]=u&", n) + "message=e" }
 	big := newBench(t)
-	big.holds("u", 1)
+	big.gw.Holds("u", 1)
 	if status, _ := b.do("POST", "/emit?"+body(wire.MaxReceivers), ""); status != 200 {
 		t.Errorf("%d receivers: %d", wire.MaxReceivers, status)
 	}
 	for i := range wire.MaxReceivers {
 		select {
-		case <-b.heard:
+		case <-b.gw.Heard:
 		case <-time.After(natstest.Patience):
 			t.Fatalf("heard %d", i)
 		}
@@ -180,13 +156,13 @@ func TestReceivers(t *testing.T) {
 // What PHP sent as JSON arrives as the same bytes.
 func TestDataIsUntouched(t *testing.T) {
 	b := newBench(t)
-	b.holds("u", 1)
+	b.gw.Holds("u", 1)
 	for _, data := range []string{`{"b":1.0,"a":1e2,"a":2}`, ` [ 1 , "\/\u0412<b>" ] `, "\"\u2028\"", `"😀"`, `-0`, `12345678901234567890`} {
 		if _, answer := b.do("POST", "/emit", url.Values{"id": {"u"}, "message": {"e"}, "data": {data}}.Encode()); answer != "OK" {
 			t.Errorf("%s: %s", data, answer)
 			continue
 		}
-		if m := <-b.heard; string(m.Data) != `["e",`+data+`]` {
+		if m := <-b.gw.Heard; string(m.Data) != `["e",`+data+`]` {
 			t.Errorf("%s became %s", data, m.Data)
 		}
 	}
@@ -194,7 +170,7 @@ func TestDataIsUntouched(t *testing.T) {
 
 func TestBodySize(t *testing.T) {
 	b := newBench(t)
-	b.holds("u", 1)
+	b.gw.Holds("u", 1)
 	head := "id=u&message=e&data="
 	for size, want := range map[int]int{4096: 200, 4097: 413} {
 		body := head + `"` + strings.Repeat("x", size-len(head)-2) + `"`
@@ -211,7 +187,7 @@ func TestBodySize(t *testing.T) {
 
 func TestMoreThanTheBusTakes(t *testing.T) {
 	b := newBench(t, natstest.MaxPayload(1024))
-	b.holds("u", 1)
+	b.gw.Holds("u", 1)
 	if status, answer := b.do("POST", "/emit", `id=u&message=e&data="`+strings.Repeat("x", 2000)+`"`); status != 413 || answer != "ERROR" {
 		t.Errorf("%d %s", status, answer)
 	}
@@ -225,19 +201,19 @@ func TestReceiptsAreTrue(t *testing.T) {
 		status, answer := b.do("POST", "/emit", "id="+id+"&message=e")
 		return fmt.Sprint(status, " ", answer), time.Since(start)
 	}
-	b.holds("zero", 0)
-	b.holds("silent", -1)
-	b.holds("both", 0)
-	b.subscribe("user.both", func(m *nats.Msg) {
-		time.AfterFunc(bound/5, func() { _ = m.Respond([]byte("1 other")) })
+	b.gw.Holds("zero", 0)
+	b.gw.Holds("silent", -1)
+	b.gw.Holds("both", 0)
+	b.gw.On("user.both", func(m *nats.Msg) {
+		time.AfterFunc(publish.Bound/5, func() { _ = m.Respond([]byte("1 other")) })
 	})
-	b.subscribe("user.liar", func(m *nats.Msg) { _ = m.Respond([]byte("OK")) })
+	b.gw.On("user.liar", func(m *nats.Msg) { _ = m.Respond([]byte("OK")) })
 	for id, want := range map[string]string{"nobody": "200 ERROR", "zero": "200 ERROR", "both": "200 OK", "silent": "503 ERROR", "liar": "503 ERROR"} {
 		got, took := timed(id)
 		if got != want {
 			t.Errorf("%s: %s, want %s", id, got, want)
 		}
-		if waits := id == "zero" || id == "silent" || id == "liar"; waits && took < bound {
+		if waits := id == "zero" || id == "silent" || id == "liar"; waits && took < publish.Bound {
 			t.Errorf("%s was answered after %v", id, took)
 		}
 	}
@@ -259,8 +235,8 @@ func TestTheBusIsAway(t *testing.T) {
 // Many at once, each with its own truth.
 func TestConcurrentEmits(t *testing.T) {
 	b := newBench(t)
-	b.in.receipts.bound = natstest.Patience // it is about whose answer is whose, not about the machine
-	b.subscribe("user.odd", func(m *nats.Msg) { _ = m.Respond([]byte("1 gw")) })
+	b.publisher.Bound = natstest.Patience // it is about whose answer is whose, not about the machine
+	b.gw.On("user.odd", func(m *nats.Msg) { _ = m.Respond([]byte("1 gw")) })
 	var all sync.WaitGroup
 	for i := range 10 {
 		all.Go(func() {
@@ -285,7 +261,7 @@ func TestStat(t *testing.T) {
 		t.Errorf("without gateways: %s", answer)
 	}
 	for _, stat := range []wire.Stat{{Sockets: 3, Users: 2, Node: "a"}, {Sockets: 10, Users: 5, Node: "b"}} {
-		b.subscribe(wire.SubjectStat, func(m *nats.Msg) { _ = m.Respond(stat.Append(nil)) })
+		b.gw.On(wire.SubjectStat, func(m *nats.Msg) { _ = m.Respond(stat.Append(nil)) })
 	}
 	if _, answer := b.do("GET", "/stat/all", ""); answer != "20" {
 		t.Errorf("two gateways: %s", answer)

@@ -1,40 +1,43 @@
-package emit
+package legacy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ramainen/doit-socket/ingest/publish"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// smallBody is how many bytes of memory a body gets before it has come: it is
-// not for who announces them to say.
+// smallBody is how many bytes a Content-Length may announce for a buffer of that size to be made at once. A larger
+// body gets memory as it arrives, so that a header alone costs none.
 const smallBody = 4 << 10
 
-// handle answers every /emit, whatever its method and status, with exactly OK or ERROR.
-func (in *Ingest) handle(c *gin.Context) {
-	var reached bool
+// emit answers every request for /emit, whatever its method and status, with exactly OK or ERROR.
+func (f *Face) emit(c *gin.Context) {
+	var ok bool
 	var err error
 	switch c.Request.Method {
 	case http.MethodPost:
-		reached, err = in.post(c.Writer, c.Request)
+		ok, err = f.post(c.Writer, c.Request)
 	case http.MethodGet:
-		reached, err = in.get(c.Request)
+		ok, err = f.get(c.Request)
 	default:
 		err = errMethod
 	}
-	in.answer(c, reached, err)
+	f.answer(c, ok, err)
 }
 
-// post emits what a form says: id, message and data, each from the body or
-// else from the query string, data being JSON.
-func (in *Ingest) post(w http.ResponseWriter, r *http.Request) (reached bool, err error) {
-	body, err := in.readBody(w, r)
+// post emits what a form says: id, message and data, each from the body or else from the query string. data is JSON.
+// It reports whether a socket took the event.
+func (f *Face) post(w http.ResponseWriter, r *http.Request) (reached bool, err error) {
+	body, err := f.readBody(w, r)
 	if err != nil {
 		return false, err
 	}
@@ -51,19 +54,19 @@ func (in *Ingest) post(w http.ResponseWriter, r *http.Request) (reached bool, er
 	if !ok {
 		data = "{}"
 	}
-	return in.emit(ids, event, []byte(data))
+	return f.publish(ids, event, []byte(data))
 }
 
-// readBody reads the body of a POST. How long that may take is the server's to bound.
-func (in *Ingest) readBody(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
+// readBody reads the body of a POST. The server bounds the time that this takes.
+func (f *Face) readBody(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	switch {
-	case r.ContentLength > in.MaxBody:
-		return nil, errTooLarge // before a client that asked by Expect sends it
+	case r.ContentLength > f.config.MaxBody:
+		return nil, errTooLarge // a client that sent Expect has not sent the body yet, and need not
 	case r.ContentLength >= 0 && r.ContentLength <= smallBody:
 		body = make([]byte, r.ContentLength)
 		_, err = io.ReadFull(r.Body, body)
 	default:
-		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, in.MaxBody))
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, f.config.MaxBody))
 	}
 	var large *http.MaxBytesError
 	switch {
@@ -116,9 +119,9 @@ func isForm(contentType string) bool {
 	return kind == "application/x-www-form-urlencoded"
 }
 
-// get emits what a query string says. It is OK for everything that was handed
-// to the bus, also if nobody is online: so it was with the original.
-func (in *Ingest) get(r *http.Request) (accepted bool, err error) {
+// get emits what a query string says. It is OK for every emit that was sent, also if nobody is online: so it was with
+// the original.
+func (f *Face) get(r *http.Request) (sent bool, err error) {
 	var id, event []string
 	rest := parseQuery(r.URL.RawQuery)
 	kept := rest[:0]
@@ -136,14 +139,12 @@ func (in *Ingest) get(r *http.Request) (accepted bool, err error) {
 	case len(id) == 0 || len(event) == 0:
 		return false, nil
 	case len(id) > 1 || len(event) > 1:
-		return true, nil // a list was no room of the original's: nobody is in it
+		return true, nil // for the original a list was the name of a room that nobody is in
 	case id[0] == "":
 		return false, nil
 	}
-	if _, err := in.emit(id, event[0], queryData(kept)); err != nil {
-		return false, err
-	}
-	return true, nil
+	_, err = f.publish(id, event[0], queryData(kept))
+	return err == nil, err
 }
 
 // queryData is the payload of a GET: its other parameters as an object of
@@ -183,29 +184,10 @@ func queryData(params []param) []byte {
 	return append(data, '}')
 }
 
-// emit publishes one event to each receiver, all or none of them being valid
-// ids, and reports whether a socket took it. An empty id names nobody.
-func (in *Ingest) emit(ids []string, event string, data []byte) (reached bool, err error) {
-	if len(ids) > wire.MaxReceivers {
-		return false, errReceivers
-	}
-	subjects := make([]string, 0, len(ids))
-	for _, id := range ids {
-		if id == "" {
-			continue
-		}
-		subject, err := wire.Subject("", id)
-		if err != nil {
-			return false, err
-		}
-		subjects = append(subjects, subject)
-	}
-	payload, err := wire.Encode(event, data)
-	if err != nil {
-		return false, err
-	}
-	if in.isAlone() {
-		return emitTo(in.Local, subjects, payload), nil
-	}
-	return in.receipts.request(subjects, payload)
+// publish emits one event and reports whether a socket of any receiver took it. The emit does not end with its
+// request: a page may hang up as soon as it has written it.
+func (f *Face) publish(ids []string, event string, data []byte) (reached bool, err error) {
+	outcomes, err := f.publisher.Publish(context.Background(),
+		publish.Emit{To: ids, Event: event, Args: [][]byte{data}}, publish.FirstReceipt)
+	return slices.ContainsFunc(outcomes, func(o publish.Outcome) bool { return o.State == publish.Reached }), err
 }

@@ -1,8 +1,7 @@
-package emit
+package publish
 
 import (
 	"errors"
-	"net/http"
 	"testing"
 	"time"
 
@@ -16,13 +15,13 @@ import (
 // the gateway has had its time. Who is back is reached at once.
 func TestNobodyIsKnownWhenTheBusIsBack(t *testing.T) {
 	first := natstest.Start(t)
-	in := newIngest(t, first.ClientURL())
-	emit := func(ids ...string) (bool, error) { return in.emit(ids, "e", []byte("1")) }
-	if reached, err := emit("42"); reached || err != nil {
+	p := newPublisher(t, first.ClientURL())
+	reach := func(ids ...string) (bool, error) { return emit(p, ids, "e", "1") }
+	if reached, err := reach("42"); reached || err != nil {
 		t.Fatalf("before anything has happened: %v, %v", reached, err)
 	}
 	natstest.Stop(first)
-	natstest.Await(t, "disconnect", func() bool { return !in.nc.IsConnected() })
+	natstest.Await(t, "disconnect", func() bool { return !p.bus.nc.IsConnected() })
 	began := time.Now() // the connection is back later than this
 	s := natstest.Restart(t, first)
 	gw := natstest.Connect(t, s)
@@ -34,38 +33,38 @@ func TestNobodyIsKnownWhenTheBusIsBack(t *testing.T) {
 	if err := gw.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	natstest.Await(t, "connection", in.nc.IsConnected)
-	if reached, err := emit("42", "back"); !reached || err != nil {
+	natstest.Await(t, "connection", p.bus.nc.IsConnected)
+	if reached, err := reach("42", "back"); !reached || err != nil {
 		t.Errorf("who is back: %v, %v", reached, err)
 	}
 	unknown := 0
 	natstest.Await(t, "that nobody is there", func() bool {
-		reached, err := emit("42", "43")
-		if errors.Is(err, errUnsettled) && status(err) == http.StatusServiceUnavailable {
+		reached, err := reach("42", "43")
+		if errors.Is(err, ErrUnstable) && unavailable(err) {
 			unknown++
 		} else if reached || err != nil {
 			t.Fatalf("%v, %v", reached, err)
 		}
 		return err == nil
 	})
-	if after := time.Since(began); after < settleTime || unknown == 0 {
+	if after := time.Since(began); after < recoveryTime || unknown == 0 {
 		t.Errorf("ERROR comes %v after the bus, %d times it was unknown", after, unknown)
 	}
-	if total, err := in.stat(); total != 0 || err != nil {
-		t.Errorf("stat: %d, %v", total, err)
+	if sockets, users, err := p.Stat(t.Context()); sockets != 0 || users != 0 || err != nil {
+		t.Errorf("stat: %d, %d, %v", sockets, users, err)
 	}
-	if reached, err := emit("left"); reached || err != nil {
+	if reached, err := reach("left"); reached || err != nil {
 		t.Errorf("who left: %v, %v", reached, err)
 	}
 
 	// Again, for what else is heard.
 	natstest.Stop(s)
-	natstest.Await(t, "disconnect", func() bool { return !in.nc.IsConnected() })
+	natstest.Await(t, "disconnect", func() bool { return !p.bus.nc.IsConnected() })
 	began = time.Now()
 	natstest.Restart(t, s)
-	natstest.Await(t, "connection", in.nc.IsConnected)
-	natstest.Await(t, "a sum", func() bool { _, err := in.stat(); return err == nil })
-	if after := time.Since(began); after < settleTime {
+	natstest.Await(t, "connection", p.bus.nc.IsConnected)
+	natstest.Await(t, "a sum", func() bool { _, _, err := p.Stat(t.Context()); return err == nil })
+	if after := time.Since(began); after < recoveryTime {
 		t.Errorf("a sum comes %v after the bus", after)
 	}
 }
@@ -79,18 +78,20 @@ func TestNobodyIsKnownWhenAServerHasLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	s := newSettler(nc)
-	settled := func(what string) {
+	s := newStability(nc)
+	s.start()
+	t.Cleanup(s.close)
+	stable := func(what string) {
 		t.Helper()
-		if !s.settled() {
+		if !s.stable() {
 			t.Errorf("%s: something is missing", what)
 		}
 	}
-	settled("two servers")
+	stable("two servers")
 	natstest.Start(t, natstest.Route(servers[0].ClusterAddr().String()))
 	natstest.Await(t, "the third to be known", func() bool { return len(nc.DiscoveredServers()) == 2 })
-	settled("a third")
+	stable("a third")
 	natstest.Stop(servers[1])
-	natstest.Await(t, "the death to be known", func() bool { return !s.settled() })
-	natstest.Await(t, "its gateways to be back", s.settled)
+	natstest.Await(t, "the death to be known", func() bool { return !s.stable() })
+	natstest.Await(t, "its gateways to be back", s.stable)
 }
