@@ -50,7 +50,6 @@ test-go:
 	clients/browser/fetch.sh
 	go test -race ./...
 	go test -race ./gateway/eio -portable
-	cd test/load && go test -race ./...
 
 test-browser:
 	test/needs.sh $(NEEDS_BROWSER)
@@ -93,13 +92,10 @@ bench-scale:
 
 check: borders $(TOOLS)/golangci-lint
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
-	GOOS=windows go build ./gateway/eio # the rest is the same everywhere
-	for module in . test/load; do
-		cd $(CURDIR)/$$module
-		go vet ./...
-		go mod tidy -diff
-		$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
-	done
+	GOOS=windows go build ./gateway/eio # the rest of the product is the same everywhere
+	go vet ./...
+	go mod tidy -diff
+	$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
 
 $(TOOLS)/golangci-lint: Makefile
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
