@@ -12,7 +12,7 @@ import (
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/embedded/natsd"
 	"github.com/ramainen/doit-socket/gateway/hub"
-	"github.com/ramainen/doit-socket/gateway/sio"
+	"github.com/ramainen/doit-socket/gateway/node"
 	"github.com/ramainen/doit-socket/ingest/emit"
 	"github.com/ramainen/doit-socket/internal/daemon"
 )
@@ -22,7 +22,7 @@ const name = "doit-socket"
 type config struct {
 	daemon.Config `embed:""`
 	EmitListen    string              `placeholder:"HOST:PORT" help:"Move /emit and /v1/ to a listener of their own."`
-	Gateway       sio.Config          `embed:"" group:"Sockets:"`
+	Gateway       node.Config         `embed:"" group:"Sockets:"`
 	Ingest        emit.Config         `embed:"" group:"Emits:"`
 	Cluster       natsd.ClusterConfig `embed:"" group:"Several boxes:"`
 }
@@ -89,11 +89,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer public.Shutdown()
-	gateway, err := sio.New(cfg.Gateway, cfg.Node, gatewayBus, p.Log, p.Metrics)
+	gateway, err := node.New(cfg.Gateway, cfg.Node, gatewayBus, p.Log, p.Metrics)
 	if err != nil {
 		return err
 	}
 	defer gateway.Close()
+	if err := gateway.Start(); err != nil {
+		return err
+	}
 	defer public.StopAccepting()
 	ingest.Local = box{gateway.Hub(), bus}
 

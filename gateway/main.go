@@ -8,7 +8,7 @@ import (
 	"io"
 
 	"github.com/ramainen/doit-socket/clients/browser"
-	"github.com/ramainen/doit-socket/gateway/sio"
+	"github.com/ramainen/doit-socket/gateway/node"
 	"github.com/ramainen/doit-socket/internal/daemon"
 )
 
@@ -17,7 +17,7 @@ const name = "doit-socket-gateway"
 type config struct {
 	daemon.Config    `embed:""`
 	daemon.BusConfig `embed:""`
-	Gateway          sio.Config `embed:"" group:"Sockets:"`
+	Gateway          node.Config `embed:"" group:"Sockets:"`
 }
 
 func main() { daemon.Main(name, run) }
@@ -49,11 +49,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer public.Shutdown()
-	gateway, err := sio.New(cfg.Gateway, cfg.Node, bus, p.Log, p.Metrics)
+	gateway, err := node.New(cfg.Gateway, cfg.Node, bus, p.Log, p.Metrics)
 	if err != nil {
 		return err
 	}
 	defer gateway.Close()
+	if err := gateway.Start(); err != nil {
+		return err
+	}
 	defer public.StopAccepting()
 
 	router := p.NewRouter()

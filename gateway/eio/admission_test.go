@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/ramainen/doit-socket/internal/visitor"
 )
 
 const (
@@ -69,14 +71,25 @@ func (a *app) wantRefused(why Refusal, last *atomic.Value) {
 func (a *app) wantNobody() {
 	a.t.Helper()
 	until(a.t, "nobody to be admitted", func() bool {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		return a.admitted == 0 && len(a.visitors) == 0
+		sockets, addresses := a.admission.Sockets()
+		return sockets == 0 && addresses == 0
 	})
 }
 
+func networks(t testing.TB, list ...string) (networks []visitor.Network) {
+	t.Helper()
+	for _, s := range list {
+		var n visitor.Network
+		if err := n.UnmarshalText([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+		networks = append(networks, n)
+	}
+	return networks
+}
+
 func TestMaxSockets(t *testing.T) {
-	a := start(t, func(c *Config) { c.MaxSockets = 2 })
+	a := start(t, func(c *config) { c.MaxSockets = 2 })
 	last := a.refusing()
 	w, p := a.socket(4), a.poll(4)
 	a.wantRefused(RefusedSockets, last)
@@ -101,7 +114,7 @@ func TestMaxSockets(t *testing.T) {
 }
 
 func TestMaxSocketsPerAddress(t *testing.T) {
-	a := start(t, func(c *Config) { c.MaxSocketsPerAddress, c.LimitLoopback = 2, true })
+	a := start(t, func(c *config) { c.MaxSocketsPerAddress, c.LimitLoopback = 2, true })
 	last := a.refusing()
 	w := a.socket(4)
 	a.poll(4)
@@ -122,9 +135,9 @@ func TestMaxSocketsPerAddress(t *testing.T) {
 
 // This machine's own addresses do not count, unless they shall; 0 is no limit.
 func TestExempt(t *testing.T) {
-	for name, change := range map[string]func(*Config){
-		"loopback": func(c *Config) { c.MaxSocketsPerAddress, c.MaxHandshakesPerAddress = 1, 1 },
-		"no limit": func(c *Config) {
+	for name, change := range map[string]func(*config){
+		"loopback": func(c *config) { c.MaxSocketsPerAddress, c.MaxHandshakesPerAddress = 1, 1 },
+		"no limit": func(c *config) {
 			c.MaxSockets, c.MaxSocketsPerAddress, c.MaxHandshakesPerAddress, c.LimitLoopback = 0, 0, 0, true
 		},
 	} {
@@ -139,7 +152,7 @@ func TestExempt(t *testing.T) {
 
 // Behind a proxy that is trusted every browser counts for itself, one of IPv6 with its whole network.
 func TestAddressBehindProxy(t *testing.T) {
-	a := start(t, func(c *Config) {
+	a := start(t, func(c *config) {
 		c.MaxSocketsPerAddress = 1
 		c.TrustedProxies = networks(t, "127.0.0.1")
 	})
@@ -172,7 +185,7 @@ func TestAddressBehindProxy(t *testing.T) {
 
 // Whatever way a connection ends, or comes not to be, its address is given back once.
 func TestAddressesAreGivenBack(t *testing.T) {
-	a := start(t, func(c *Config) { c.LimitLoopback, c.MaxHandshakesPerAddress, c.MaxSocketsPerAddress = true, 0, 6 })
+	a := start(t, func(c *config) { c.LimitLoopback, c.MaxHandshakesPerAddress, c.MaxSocketsPerAddress = true, 0, 6 })
 	go func() {
 		for range a.opened { // nobody waits for these
 		}
@@ -221,7 +234,7 @@ func TestAddressesAreGivenBack(t *testing.T) {
 // A server that closes gives back, too, who was just coming in.
 func TestAddressesAreGivenBackAtTheEnd(t *testing.T) {
 	for range 5 {
-		a := start(t, func(c *Config) { c.LimitLoopback, c.MaxHandshakesPerAddress = true, 0 })
+		a := start(t, func(c *config) { c.LimitLoopback, c.MaxHandshakesPerAddress = true, 0 })
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
@@ -253,7 +266,7 @@ type addressed struct {
 func (c addressed) RemoteAddr() net.Addr { return c.from }
 
 // startAddressed is startPiped for browsers of the Internet.
-func startAddressed(t testing.TB, from func() string, change ...func(*Config)) *app {
+func startAddressed(t testing.TB, from func() string, change ...func(*config)) *app {
 	p := pipes{make(chan net.Conn), make(chan struct{})}
 	return startOn(t, p, func() (net.Conn, error) {
 		here, there := net.Pipe()
@@ -266,7 +279,7 @@ func startAddressed(t testing.TB, from func() string, change ...func(*Config)) *
 func TestMaxHandshakesPerAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from := "198.51.100.1"
-		a := startAddressed(t, func() string { return from }, func(c *Config) { c.MaxHandshakesPerAddress = 4 })
+		a := startAddressed(t, func() string { return from }, func(c *config) { c.MaxHandshakesPerAddress = 4 })
 		last := a.refusing()
 		for i := range 40 {
 			if i%2 == 0 {
@@ -296,7 +309,7 @@ func TestMaxHandshakesPerAddress(t *testing.T) {
 func TestHandshakesAreOwed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from := ""
-		a := startAddressed(t, func() string { return from }, func(c *Config) { c.MaxHandshakesPerAddress = 1 })
+		a := startAddressed(t, func() string { return from }, func(c *config) { c.MaxHandshakesPerAddress = 1 })
 		last := a.refusing()
 		comeAndGo := func(address string) {
 			from = address
@@ -307,12 +320,12 @@ func TestHandshakesAreOwed(t *testing.T) {
 			comeAndGo("198.51.100.1")
 		}
 		a.wantRefused(RefusedAddressHandshakes, last)
-		for i := range minVisitors + 100 {
+		for i := range 1200 {
 			comeAndGo(fmt.Sprintf("203.0.%d.%d", i/256, i%256))
 		}
 		from = "198.51.100.1"
 		a.wantRefused(RefusedAddressHandshakes, last)
-		time.Sleep(burst)
+		time.Sleep(visitor.Burst)
 		for range 10 {
 			comeAndGo("198.51.100.1")
 		}
@@ -322,56 +335,34 @@ func TestHandshakesAreOwed(t *testing.T) {
 
 // One that was admitted while the server closed is told so, and given back.
 func TestAdmittedAtTheEnd(t *testing.T) {
-	a := start(t, func(c *Config) { c.MaxHandshakesPerAddress = 0 })
-	s := a.newSession(4)
-	s.address = netip.MustParseAddr("198.51.100.1")
-	if why := a.admit(s.address); why != "" {
-		t.Fatal(why)
+	a := start(t, func(c *config) { c.MaxHandshakesPerAddress = 0 })
+	admit := a.Admit
+	a.Admit = func(r *http.Request) (netip.Addr, Refusal) {
+		address, why := admit(r)
+		if sockets, addresses := a.admission.Sockets(); sockets != 1 || addresses != 1 || why != "" {
+			t.Errorf("%d sockets of %d addresses, %q", sockets, addresses, why)
+		}
+		a.Close()
+		return address, why
 	}
-	a.Close()
 	w := httptest.NewRecorder()
-	a.openPolling(w, httptest.NewRequest(http.MethodGet, "/socket.io/?"+onPolling, nil), s)
+	a.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/socket.io/?"+onPolling, nil))
 	if w.Code != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	a.wantNobody()
 }
 
-// An address is known for as long as it has sockets or owes handshakes; a
-// stranger with very many networks does not make the server remember them.
-func TestVisitorsAreForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		from := ""
-		a := startAddressed(t, func() string { return from }, func(c *Config) { c.MaxHandshakesPerAddress = 100 })
-		known := func() int {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			return len(a.visitors)
+// A connection that has no address is served as any.
+func TestNoAddress(t *testing.T) {
+	a := start(t, func(c *config) { c.MaxSocketsPerAddress, c.LimitLoopback = 1, true })
+	for _, remote := range []string{"", "@", "pipe", "1.2.3.4", "[::1", "@"} {
+		r := httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=polling", nil)
+		r.RemoteAddr = remote
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			t.Errorf("%q: %d %s", remote, w.Code, w.Body)
 		}
-		from = "2001:db8::1"
-		stays := a.socket(4)
-		for i := range 2500 {
-			from = fmt.Sprintf("2001:db8:%x:%x::1", 1+i/256, i%256)
-			p := a.poll(4)
-			p.session.Close("ours") // at once: the bucket is not full again
-			p.http.CloseIdleConnections()
-			a.wantClose("ours")
-			time.Sleep(time.Millisecond)
-			if n := known(); n > minVisitors {
-				t.Fatalf("%d addresses are remembered", n)
-			}
-		}
-		from = "2001:db8::2" // of the network that stayed
-		other := a.socket(4)
-		network := netip.MustParseAddr("2001:db8::")
-		if n := a.visitors[network].sockets; n != 2 {
-			t.Errorf("%d sockets are known of a network that has two", n)
-		}
-		time.Sleep(time.Second)
-		stays.session.Close("ours")
-		other.session.Close("ours")
-		if _, known := a.visitors[network]; known {
-			t.Error("a network without sockets is remembered")
-		}
-	})
+	}
 }

@@ -220,7 +220,7 @@ func TestUpgradeAgainstEverything(t *testing.T) {
 		}
 		id := sid(open)
 		query += "&sid=" + id
-		session := a.session(id)
+		session := a.sessions.get(id)
 		polled := later(func() error {
 			_, _, err := conns[1].ask("GET", query+"&transport=polling", "")
 			return err
@@ -309,7 +309,7 @@ func TestPollsThatBreakOff(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		session := a.session(sid(open))
+		session := a.sessions.get(sid(open))
 		s.say([]byte("GET /socket.io/?EIO=4&transport=polling&sid="+sid(open)+" HTTP/1.1\r\nHost: test\r\n\r\n"), 0)
 		wrote := later(func() bool {
 			for range i % 20 {
@@ -404,7 +404,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 
 // A browser that has taken a burst is as small as before (trap M5).
 func TestIdleHoldsNoBurst(t *testing.T) {
-	a := start(t, func(c *Config) { c.QueueBytes = 1 << 30 })
+	a := start(t, func(c *config) { c.QueueBytes = 1 << 30 })
 	var held atomic.Int32
 	burst := func(s *Session) {
 		for range 30 {
@@ -467,7 +467,7 @@ func TestPingsUnread(t *testing.T) {
 		"websocket": masked(ws.OpPing, true, bytes.Repeat([]byte("x"), 125)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := start(t, func(c *Config) { c.QueueLength = 16 })
+			a := start(t, func(c *config) { c.QueueLength = 16 })
 			w := a.socket(3)
 			pings := bytes.Repeat(ping, 100)
 			sent := later(func() bool {
@@ -480,9 +480,7 @@ func TestPingsUnread(t *testing.T) {
 			a.wantClose(ReasonSlow)
 			_ = w.conn.Close()
 			await(t, "the pings to end", sent)
-			if own := w.session.socket; w.session.queue != nil || own.rest != nil {
-				t.Errorf("%d frames and %d bytes are kept", len(w.session.queue), len(own.rest))
-			}
+			w.wantNothingKept()
 		})
 	}
 }
@@ -500,7 +498,7 @@ func TestSlowReaderIsReset(t *testing.T) {
 
 // A poll whose answer nobody reads is cut off (trap M2).
 func TestPollUnread(t *testing.T) {
-	a := start(t, func(c *Config) { c.WriteTimeout = 100 * time.Millisecond })
+	a := start(t, func(c *config) { c.WriteTimeout = 100 * time.Millisecond })
 	p := a.poll(4)
 	p.session.write(Message(bytes.Repeat([]byte("x"), 32<<20))) // more than the kernel takes
 	s, err := a.stranger()

@@ -76,13 +76,10 @@ func TestSendFromManyGoroutines(t *testing.T) {
 // A frame of which the kernel took a part, or nothing, is continued from there.
 // The browser has WriteTimeout from the moment at which it last took something.
 func TestSendToSlowReaders(t *testing.T) {
-	a := start(t, func(c *Config) { c.QueueLength, c.QueueBytes, c.WriteTimeout = 1<<20, 1<<30, time.Minute })
+	a := start(t, func(c *config) { c.QueueLength, c.QueueBytes, c.WriteTimeout = 1<<20, 1<<30, time.Minute })
 	reads, never := a.socket(4), a.socket(4)
 	stuck := func(w *socket) bool {
-		own := w.session.websocket()
-		own.writer.Lock()
-		defer own.writer.Unlock()
-		return len(own.rest) > 0
+		return w.session.transport().conn.Unwritten() > 0
 	}
 	padding := strings.Repeat("x", 16<<10)
 	var packets []string

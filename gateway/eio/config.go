@@ -17,13 +17,7 @@ type Config struct {
 	QueueBytes   int           `default:"2097152" help:"Bytes that may wait for one socket; beyond it the browser does not keep up and is closed."`
 	WriteTimeout time.Duration `default:"10s" help:"How long the network may refuse bytes for a socket before it is closed."`
 
-	MaxSockets              int       `default:"100000" help:"Sockets on this node; beyond it new ones are answered 503. 0 is no limit."`
-	MaxSocketsPerAddress    int       `default:"2000" help:"Sockets from one address (IPv6: from one /64); beyond it new ones are answered 429. 0 is no limit."`
-	MaxHandshakesPerAddress int       `default:"100" help:"New sockets a second from one address, ten seconds' worth of them at once; beyond it they are answered 429. 0 is no limit."`
-	MaxFrames               int       `default:"100" help:"Frames and packets a second from one socket, ten seconds' worth of them at once; beyond it the socket is closed. 0 is no limit."`
-	TrustedProxies          []Network `placeholder:"ADDRESS|CIDR" help:"The proxies before this server: for what they pass on, the address that counts is the last in X-Forwarded-For that is not itself one of them."`
-	LimitLoopback           bool      `help:"Let the limits per address hold for 127.0.0.0/8 and ::1 too."`
-	Origins                 []Origin  `placeholder:"https://HOST" help:"Where pages may connect from, as in https://shop.example, https://*.shop.example (what is below it) or http://localhost:8080; the address of this server, if pages come from it too. None, or *, is anywhere."`
+	MaxFrames int `default:"100" help:"Frames and packets a second from one socket, ten seconds' worth of them at once; beyond it the socket is closed. 0 is no limit."`
 }
 
 // DefaultConfig returns the defaults of the flags.
@@ -35,11 +29,7 @@ func DefaultConfig() Config {
 		QueueLength:  4096,
 		QueueBytes:   2 << 20,
 		WriteTimeout: 10 * time.Second,
-
-		MaxSockets:              100_000,
-		MaxSocketsPerAddress:    2000,
-		MaxHandshakesPerAddress: 100,
-		MaxFrames:               100,
+		MaxFrames:    100,
 	}
 }
 
@@ -53,9 +43,6 @@ func (c Config) Validate() error {
 		within("--queue-length", c.QueueLength, 16, 1_000_000),
 		within("--queue-bytes", c.QueueBytes, 64<<10, 1<<30),
 		within("--write-timeout", c.WriteTimeout, shortest, longest),
-		within("--max-sockets", c.MaxSockets, 0, 10_000_000),
-		within("--max-sockets-per-address", c.MaxSocketsPerAddress, 0, 10_000_000),
-		within("--max-handshakes-per-address", c.MaxHandshakesPerAddress, 0, 1_000_000),
 		within("--max-frames", c.MaxFrames, 0, 1_000_000),
 	)
 }
@@ -66,7 +53,3 @@ func within[T cmp.Ordered](flag string, value, least, most T) error {
 	}
 	return nil
 }
-
-// upgradeTimeout bounds the time from a websocket probe to the end of the
-// upgrade; Node's server uses the same.
-const upgradeTimeout = 10 * time.Second

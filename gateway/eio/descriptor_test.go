@@ -129,7 +129,7 @@ func (s *Session) tryAbort() {
 	if s == nil {
 		return
 	}
-	if socket := s.websocket(); socket != nil {
-		socket.abort()
+	if socket := s.transport(); socket != nil {
+		socket.conn.Abort()
 	}
 }

@@ -16,14 +16,7 @@ const drainGrace = 500 * time.Millisecond
 // returns when all are gone, or ctx ends, or those that take nothing are all
 // that is left. Close must follow.
 func (srv *Server) Drain(ctx context.Context, over time.Duration) {
-	srv.mu.Lock()
-	srv.refusing = true
-	sessions := make([]*Session, 0, len(srv.sessions))
-	for _, s := range srv.sessions {
-		sessions = append(sessions, s)
-	}
-	srv.mu.Unlock()
-
+	sessions := srv.sessions.refuse()
 	rand.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
 	share := float64(over) / float64(len(sessions))
 	began := time.Now()

@@ -46,15 +46,15 @@ func TestDrain(t *testing.T) {
 // While a server drains, its sessions are served on and new ones are refused;
 // a browser that takes nothing does not hold it up.
 func TestDrainRefusesAndServes(t *testing.T) {
-	a := start(t, func(c *Config) { c.QueueBytes = 1 << 30 })
+	a := start(t, func(c *config) { c.QueueBytes = 1 << 30 })
 	stuck, p := a.socket(4), a.poll(4)
 	stuck.jam()
 	ctx, enough := context.WithCancel(t.Context())
 	drained := later(func() bool { a.Drain(ctx, time.Hour); return true })
 	until(t, "the drain to begin", func() bool {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		return a.Server.refusing
+		a.sessions.mu.Lock()
+		defer a.sessions.mu.Unlock()
+		return a.sessions.refusing
 	})
 	if got := a.newPoller("EIO=4&transport=polling").get(); got.status == http.StatusOK {
 		t.Errorf("a new session: %v", got)
@@ -77,7 +77,7 @@ func TestDrainBetweenPolls(t *testing.T) {
 	until(t, "the session to finish", func() bool {
 		p.session.mu.Lock()
 		defer p.session.mu.Unlock()
-		return p.session.finish != ""
+		return p.session.state == finishes
 	})
 	p.wantGet("4queued\x1e1")
 	await(t, "Drain", drained)

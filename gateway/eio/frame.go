@@ -4,7 +4,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"github.com/gobwas/ws"
+	"github.com/ramainen/doit-socket/gateway/ws"
 )
 
 // Packet types, as the character that stands first in a packet.
@@ -40,8 +40,7 @@ func newFrame(kind byte, parts ...[]byte) *Frame {
 	for _, part := range parts {
 		size += len(part)
 	}
-	header := ws.Header{Fin: true, OpCode: ws.OpText, Length: int64(size)}
-	wire := appendFrameHeader(make([]byte, 0, ws.HeaderSize(header)+size), header)
+	wire := ws.AppendTextHeader(make([]byte, 0, ws.MaxHeader+size), size)
 	head := len(wire)
 	wire = append(wire, kind)
 	for _, part := range parts {
@@ -96,27 +95,23 @@ func appendEscape(b []byte, unit rune) []byte {
 	return append(b, '\\', 'u', hex[unit>>12&15], hex[unit>>8&15], hex[unit>>4&15], hex[unit&15])
 }
 
-// control returns a websocket control frame, which has no place in a polling answer.
-func control(op ws.OpCode, payload []byte) *Frame {
-	header := ws.Header{Fin: true, OpCode: op, Length: int64(len(payload))}
-	return &Frame{wire: append(appendFrameHeader(nil, header), payload...)}
-}
+// pongFrame answers a ping of the websocket itself. It has no place in a polling answer.
+func pongFrame(payload []byte) *Frame { return &Frame{wire: ws.Pong(payload)} }
 
-// appendFrameHeader writes an unmasked header as ws.WriteHeader does, without a writer in between.
-func appendFrameHeader(b []byte, h ws.Header) []byte {
-	first := byte(h.OpCode)
-	if h.Fin {
-		first |= 0x80
+// join returns the bytes of frames one after the other, uncopied if there is one.
+func join(frames []*Frame) []byte {
+	if len(frames) == 1 {
+		return frames[0].wire
 	}
-	switch n := h.Length; {
-	case n < 126:
-		return append(b, first, byte(n))
-	case n <= 0xffff:
-		return append(b, first, 126, byte(n>>8), byte(n))
-	default:
-		return append(b, first, 127, byte(n>>56), byte(n>>48), byte(n>>40), byte(n>>32),
-			byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	size := 0
+	for _, f := range frames {
+		size += len(f.wire)
 	}
+	all := make([]byte, 0, size)
+	for _, f := range frames {
+		all = append(all, f.wire...)
+	}
+	return all
 }
 
 var (
@@ -124,5 +119,4 @@ var (
 	framePing  = newFrame(packetPing)
 	frameNoop  = newFrame(packetNoop)
 	frameProbe = newFrame(packetPong, []byte("probe"))
-	frameShut  = control(ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, "the session has a websocket"))
 )

@@ -12,7 +12,7 @@ import (
 
 // few is a limit of ten packets at once and then one a second, which no
 // machine is too slow to exceed.
-func few(c *Config) { c.MaxFrames = 1 }
+func few(c *config) { c.MaxFrames = 1 }
 
 // Whatever a browser sends too much of, it alone is closed.
 func TestTooManyFrames(t *testing.T) {
@@ -154,7 +154,7 @@ func TestUpgradeInFragments(t *testing.T) {
 // a busy one does. An upgrade starts nothing anew.
 func TestMaxFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := startPiped(t, func(c *Config) { c.MaxFrames = DefaultConfig().MaxFrames })
+		a := startPiped(t, func(c *config) { c.MaxFrames = DefaultConfig().MaxFrames })
 		heard := 0
 		a.onMessage = func(*Session, []byte, bool) { heard++ }
 		clock := a.socket(4)

@@ -3,14 +3,10 @@ package eio
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
-
-	"github.com/gobwas/ws"
 )
 
 // framings are the ways of writing a polling body.
@@ -61,10 +57,10 @@ func FuzzDecodePayload(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, framing byte, body []byte) {
 		how := framings[int(framing)%len(framings)]
-		s := &Session{protocol: how.eio, plain: how.plain}
+		c := &codec{protocol: how.eio, base64: how.plain}
 		size, count := 0, 0
 		var again [][]byte
-		legal := s.decodePayload(bytes.Clone(body), how.contentType, func(p packet) {
+		legal := c.decodePayload(bytes.Clone(body), how.contentType, func(p packet) {
 			if p.kind < packetOpen || p.kind > packetNoop || p.binary && p.kind != packetMessage {
 				t.Errorf("a packet of kind %d, binary %v", p.kind, p.binary)
 			}
@@ -96,15 +92,13 @@ func FuzzEncodePayload(f *testing.F) {
 			return // neither is in JSON
 		}
 		how := framings[int(framing)%len(framings)]
-		s := &Session{protocol: how.eio, plain: how.plain, server: &Server{Config: DefaultConfig()}}
-		s.Send(Message([]byte(one)))
-		s.Send(Message([]byte(one), []byte(two)))
-		body, contentType := s.encodePayload(s.takePoll())
+		c := &codec{protocol: how.eio, base64: how.plain}
+		body, contentType := c.encodePayload([]*Frame{c.spell(Message([]byte(one))), c.spell(Message([]byte(one), []byte(two)))})
 		if contentType != how.contentType {
 			t.Errorf("Content-Type %q", contentType)
 		}
 		var got []string
-		legal := (&Session{protocol: how.eio}).decodePayload(body, contentType, func(p packet) {
+		legal := (&codec{protocol: how.eio}).decodePayload(body, contentType, func(p packet) {
 			got = append(got, string(p.kind)+string(p.data))
 		})
 		if !legal || len(got) != 2 {
@@ -133,53 +127,4 @@ func same(sent, got string, eio int) bool {
 		return true // no JSON, and never sent
 	}
 	return json.Unmarshal([]byte(got), &b) == nil && reflect.DeepEqual(a, b)
-}
-
-// However the network cuts the bytes of a websocket, they are the same
-// packets, and the same fault.
-func FuzzWebsocketFrames(f *testing.F) {
-	for _, frames := range [][]byte{
-		append(text("4hello"), masked(ws.OpPing, true, []byte("x"))...),
-		append(masked(ws.OpText, false, []byte("4a")), append(masked(ws.OpPing, true, nil), masked(ws.OpContinuation, true, []byte("b"))...)...),
-		append(masked(ws.OpBinary, true, []byte{4, 1}), masked(ws.OpClose, true, ws.NewCloseFrameBody(1000, "bye"))...),
-		text("4" + strings.Repeat("x", 130)),
-		{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4},
-		{0x81, 0xfe, 0xff, 0xff, 1, 2, 3, 4},
-		{0x81, 0x85},
-		text("4\xff"),
-		append(masked(ws.OpPong, true, nil), text("4a")...),
-		append(text("4a"), text("x")...),                         // a packet of no known type
-		masked(ws.OpClose, true, []byte{3}),                      // half a code
-		masked(ws.OpClose, true, ws.NewCloseFrameBody(1005, "")), // a code that is never sent
-	} {
-		f.Add(frames, []byte{1})
-		f.Add(frames, []byte{3, 1, 9})
-	}
-	f.Fuzz(func(t *testing.T, stream, cuts []byte) {
-		whole, wholeErr := readFrames(stream, nil)
-		if pieces, err := readFrames(stream, cuts); !errors.Is(err, wholeErr) || fmt.Sprint(pieces) != fmt.Sprint(whole) {
-			t.Errorf("%q, %v in pieces, %q, %v in one", pieces, err, whole, wholeErr)
-		}
-	})
-}
-
-// readFrames feeds a stream in pieces of the sizes given, again and again, and
-// returns what is heard.
-func readFrames(stream, sizes []byte) (heard []string, err error) {
-	c := &wsConn{maxPayload: 1000, state: ws.StateServerSide}
-	stream = bytes.Clone(stream)
-	for i := 0; len(stream) > 0 && err == nil; i++ {
-		n := len(stream)
-		if len(sizes) > 0 {
-			n = min(n, int(sizes[i%len(sizes)])+1)
-		}
-		err = c.feed(bytes.Clone(stream[:n]), func(p packet) {
-			heard = append(heard, fmt.Sprintf("%d %v %q", p.kind, p.binary, p.data))
-		})
-		stream = stream[n:]
-		if len(c.partial) > 1000+14 || len(c.message) > 1000 {
-			panic(fmt.Sprintf("%d and %d bytes are kept", len(c.partial), len(c.message)))
-		}
-	}
-	return heard, err
 }

@@ -1,57 +1,83 @@
 package eio
 
-import "time"
+import (
+	"time"
 
-// startHeartbeat arms the session's one timer.
+	"github.com/ramainen/doit-socket/internal/clock"
+)
+
+// A heartbeat knows when a session has to hear from its browser. It has the
+// session's one timer. It is guarded by Session.mu.
 //
 // EIO 4: the server pings, the browser answers. EIO 2 and 3: the browser
 // pings, and the server waits for it.
-func (s *Session) startHeartbeat() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	wait := s.patience()
-	if s.protocol == 4 {
-		wait = s.server.PingInterval
-	}
-	s.due = clock() + int64(wait)
-	s.beat = time.AfterFunc(wait, s.onBeat)
+type heartbeat struct {
+	timer *time.Timer // calls Session.beat; nil before the session is open
+	due   int64       // when it has to run, by clock.Now
+	ping  uint64      // EIO 4: the end of the ping that is out, a place in outbound; 0 if none is
 }
 
-// beatIn has onBeat called after a time anew. The caller holds mu.
-func (s *Session) beatIn(wait time.Duration) {
-	s.due = clock() + int64(wait)
-	s.beat.Reset(wait)
+// start arms the timer for the first time.
+func (h *heartbeat) start(wait time.Duration, beat func()) {
+	h.due = clock.Now() + int64(wait)
+	h.timer = time.AfterFunc(wait, beat)
+}
+
+// again arms the timer anew.
+func (h *heartbeat) again(wait time.Duration) {
+	h.due = clock.Now() + int64(wait)
+	h.timer.Reset(wait)
+}
+
+// late returns how long ago the timer had to run; it is negative before that.
+func (h *heartbeat) late() time.Duration { return time.Duration(clock.Now() - h.due) }
+
+func (h *heartbeat) stop() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
 }
 
 // patience is how long an EIO 2 or 3 browser may be silent. It pings by a timer
 // of its own, which browsers run once a minute in a tab that has been in the
 // background for a while; closed for that, an old page would come back without
-// its registration. With the defaults it is 85 s, as Node's server of that time had it.
-func (s *Session) patience() time.Duration {
-	return s.server.PingInterval + 3*s.server.PingTimeout
+// its registration. With the defaults it is 85 s, as in Node's server of that time.
+func (c *Config) patience() time.Duration { return c.PingInterval + 3*c.PingTimeout }
+
+// startHeartbeat begins to expect something of the browser.
+func (s *Session) startHeartbeat() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == closed {
+		return
+	}
+	wait := s.server.patience()
+	if s.Protocol() == 4 {
+		wait = s.server.PingInterval
+	}
+	s.heartbeat.start(wait, s.beat)
 }
 
-// onBeat sends a ping, or ends a session that owes a sign of life. Before the
+// beat sends a ping, or ends a session that owes a sign of life. Before the
 // time it does nothing: a sign may have come in the moment in which the timer ran.
-func (s *Session) onBeat() {
+func (s *Session) beat() {
 	s.mu.Lock()
-	late := time.Duration(clock() - s.due)
-	if s.closed || late < 0 {
+	late := s.heartbeat.late()
+	if s.state == closed || late < 0 {
 		s.mu.Unlock()
 		return
 	}
-	if s.protocol != 4 || s.ping != 0 {
+	if s.Protocol() != 4 || s.heartbeat.ping != 0 {
 		s.mu.Unlock()
 		s.Close(ReasonTimeout)
 		return
 	}
-	s.enqueue(framePing)
-	s.ping = s.queued
-	// What a busy machine is late is not the browser's to have, unless it is much.
-	s.beatIn(s.server.PingTimeout - min(late, s.server.PingTimeout/10))
+	if s.state == open {
+		s.outbound.push(framePing)
+	}
+	s.heartbeat.ping = s.outbound.queued
+	// By how much a busy machine is late is not taken from the browser, unless it is much.
+	s.heartbeat.again(s.server.PingTimeout - min(late, s.server.PingTimeout/10))
 	s.mu.Unlock()
 	s.Flush()
 }
@@ -59,10 +85,10 @@ func (s *Session) onBeat() {
 // beatIfDue is for a poll that comes before a timer that is late.
 func (s *Session) beatIfDue() {
 	s.mu.Lock()
-	due := s.beat != nil && clock() >= s.due
+	due := s.heartbeat.timer != nil && s.heartbeat.late() >= 0
 	s.mu.Unlock()
 	if due {
-		s.onBeat()
+		s.beat()
 	}
 }
 
@@ -71,19 +97,19 @@ func (s *Session) beatIfDue() {
 // pongs unasked, without reading.
 func (s *Session) heard(kind byte) {
 	unwritten := 0
-	if socket := s.websocket(); socket != nil && kind == packetPong {
-		socket.writer.Lock() // it can answer before whoever writes has counted that
-		unwritten = socket.unwritten()
-		socket.writer.Unlock()
+	if kind == packetPong {
+		if socket := s.transport(); socket != nil {
+			unwritten = socket.conn.Unwritten() // before mu: the writer is taken first
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.closed:
-	case s.protocol != 4:
-		s.beatIn(s.patience())
-	case kind == packetPong && s.ping != 0 && s.taken-uint64(unwritten) >= s.ping:
-		s.ping = 0
-		s.beatIn(s.server.PingInterval)
+	case s.state == closed:
+	case s.Protocol() != 4:
+		s.heartbeat.again(s.server.patience())
+	case kind == packetPong && s.heartbeat.ping != 0 && s.outbound.taken-uint64(unwritten) >= s.heartbeat.ping:
+		s.heartbeat.ping = 0
+		s.heartbeat.again(s.server.PingInterval)
 	}
 }

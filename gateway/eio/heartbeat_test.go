@@ -5,10 +5,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ramainen/doit-socket/internal/clock"
 )
 
 // quick are the timings of the published protocol suite.
-func quick(c *Config) { c.PingInterval, c.PingTimeout = 300*time.Millisecond, 200*time.Millisecond }
+func quick(c *config) { c.PingInterval, c.PingTimeout = 300*time.Millisecond, 200*time.Millisecond }
 
 func TestHeartbeatOnPolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -51,7 +53,7 @@ func TestHeartbeatWithoutGET(t *testing.T) {
 // WriteTimeout, and was one that had to wait for the network.
 func TestHeartbeatAfterBlockingWrite(t *testing.T) {
 	t.Parallel()
-	a := start(t, quick, func(c *Config) { c.WriteTimeout = 100 * time.Millisecond })
+	a := start(t, quick, func(c *config) { c.WriteTimeout = 100 * time.Millisecond })
 	p := a.poll(4)
 	w := p.probed() // the answer is a write that may block
 	w.send("5")
@@ -70,13 +72,13 @@ func TestHeartbeatByALateTimer(t *testing.T) {
 		late := func(by time.Duration) {
 			p.session.mu.Lock()
 			defer p.session.mu.Unlock()
-			p.session.beat.Stop()
-			p.session.due = clock() - int64(by)
+			p.session.heartbeat.stop()
+			p.session.heartbeat.due = clock.Now() - int64(by)
 		}
 		late(15 * time.Millisecond)
 		p.wantGet("2")
 		p.session.mu.Lock()
-		if left := time.Duration(p.session.due - clock()); left != 185*time.Millisecond {
+		if left := -p.session.heartbeat.late(); left != 185*time.Millisecond {
 			t.Errorf("%v are left for the answer", left)
 		}
 		p.session.mu.Unlock()
@@ -121,7 +123,7 @@ func TestHeartbeatTimings(t *testing.T) {
 			a := startPiped(t)
 			w, began := a.socket(4), time.Now()
 			w.send("3")
-			clock := startPiped(t, func(c *Config) { c.PingInterval = 7 * time.Second }).socket(4)
+			clock := startPiped(t, func(c *config) { c.PingInterval = 7 * time.Second }).socket(4)
 			clock.wantLate("2")
 			w.send("3")
 			w.wantLate("2")
@@ -181,7 +183,7 @@ func TestBlindPongs(t *testing.T) {
 	}
 	t.Run("websocket", func(t *testing.T) {
 		t.Parallel()
-		a := start(t, quick, func(c *Config) { c.QueueBytes = 1 << 30 })
+		a := start(t, quick, func(c *config) { c.QueueBytes = 1 << 30 })
 		w := a.socket(4)
 		w.jam()
 		blindly(t, a, func() bool {

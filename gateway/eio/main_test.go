@@ -21,6 +21,9 @@ import (
 
 	"github.com/gobwas/ws"
 	"go.uber.org/goleak"
+
+	"github.com/ramainen/doit-socket/internal/origin"
+	"github.com/ramainen/doit-socket/internal/visitor"
 )
 
 // portable has each websocket wait in a goroutine of its own, and be written to by itself, as on other systems.
@@ -39,12 +42,13 @@ const patience = 10 * time.Second
 // order, twice, or two things at a time.
 type app struct {
 	*Server
-	t      testing.TB
-	url    string
-	listen net.Listener
-	dial   func() (net.Conn, error)
-	opened chan *Session
-	closed chan Reason
+	t         testing.TB
+	admission *visitor.Admission
+	url       string
+	listen    net.Listener
+	dial      func() (net.Conn, error)
+	opened    chan *Session
+	closed    chan Reason
 
 	// A test may set these before its first request.
 	onOpen    func(s *Session)
@@ -59,7 +63,7 @@ type notes struct {
 }
 
 // start serves until the end of the test; then no session may be left.
-func start(t testing.TB, change ...func(*Config)) *app {
+func start(t testing.TB, change ...func(*config)) *app {
 	t.Helper()
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,7 +73,7 @@ func start(t testing.TB, change ...func(*Config)) *app {
 }
 
 // startPiped serves on connections in memory, for a bubble of synctest.
-func startPiped(t testing.TB, change ...func(*Config)) *app {
+func startPiped(t testing.TB, change ...func(*config)) *app {
 	t.Helper()
 	p := pipes{make(chan net.Conn), make(chan struct{})}
 	return startOn(t, p, func() (net.Conn, error) {
@@ -83,7 +87,20 @@ func startPiped(t testing.TB, change ...func(*Config)) *app {
 	}, change...)
 }
 
-func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), change ...func(*Config)) *app {
+// A config is what a test may change before its server starts.
+type config struct {
+	Config
+	visitor.Limits
+	visitor.AddressConfig
+	origins []origin.Pattern
+}
+
+func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), change ...func(*config)) *app {
+	cfg := config{Config: DefaultConfig(), Limits: visitor.DefaultLimits()}
+	cfg.MaxFrames = 0 // tests send as fast as they can
+	for _, f := range change {
+		f(&cfg)
+	}
 	a := &app{
 		t: t, url: "http://" + listen.Addr().String() + "/socket.io/", listen: listen, dial: dial,
 		opened: make(chan *Session, 1<<12), closed: make(chan Reason, 1<<12),
@@ -91,36 +108,32 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 		onMessage: func(s *Session, data []byte, _ bool) { s.write(Message(data)) },
 		onClose:   func(*Session, Reason) {},
 	}
-	a.Server = &Server{
-		Config: DefaultConfig(), Log: slog.New(slog.DiscardHandler),
-		OnOpen: func(s *Session) {
-			if s.Data != nil {
-				t.Error("opened twice")
-			}
-			s.Data = &notes{}
-			defer a.enter(s)()
-			a.opened <- s
-			a.onOpen(s)
-		},
-		OnMessage: func(s *Session, data []byte, binary bool) {
-			defer a.enter(s)()
-			a.onMessage(s, data, binary)
-		},
-		OnClose: func(s *Session, reason Reason) {
-			defer a.enter(s)()
-			if n, ok := s.Data.(*notes); ok && n.ended.Swap(true) {
-				t.Error("closed twice")
-			}
-			a.closed <- reason
-			a.onClose(s, reason)
-		},
+	log := slog.New(slog.DiscardHandler)
+	a.Server = New(cfg.Config, log)
+	a.websockets.NoPoller = *portable
+	a.admission = visitor.NewAdmission(cfg.Limits)
+	a.Admit, a.Release = AdmitBy(&visitor.Addresses{AddressConfig: cfg.AddressConfig, Log: log}, a.admission)
+	a.AllowsOrigin = origin.NewPolicy(cfg.origins).Allows
+	a.OnOpen = func(s *Session) {
+		if s.Data != nil {
+			t.Error("opened twice")
+		}
+		s.Data = &notes{}
+		defer a.enter(s)()
+		a.opened <- s
+		a.onOpen(s)
 	}
-	if *portable {
-		a.Server.poller.stop()
+	a.OnMessage = func(s *Session, data []byte, binary bool) {
+		defer a.enter(s)()
+		a.onMessage(s, data, binary)
 	}
-	a.MaxFrames = 0 // tests send as fast as they can
-	for _, f := range change {
-		f(&a.Config)
+	a.OnClose = func(s *Session, reason Reason) {
+		defer a.enter(s)()
+		if n, ok := s.Data.(*notes); ok && n.ended.Swap(true) {
+			t.Error("closed twice")
+		}
+		a.closed <- reason
+		a.onClose(s, reason)
 	}
 	var handlers sync.WaitGroup
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -136,8 +149,8 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 		_ = web.Close()
 		<-served
 		handlers.Wait()
-		if n := a.Sessions(); n != 0 || a.admitted != 0 {
-			t.Errorf("%d sessions are left, %d count as admitted", n, a.admitted)
+		if admitted, _ := a.admission.Sockets(); a.Sessions() != 0 || admitted != 0 {
+			t.Errorf("%d sessions are left, %d count as admitted", a.Sessions(), admitted)
 		}
 	})
 	return a
@@ -316,7 +329,7 @@ func (p *pollClient) wait() <-chan answer {
 	until(p.t, "the GET to wait", func() bool {
 		p.session.mu.Lock()
 		defer p.session.mu.Unlock()
-		return p.session.poll != nil
+		return p.session.poll.waiting != nil
 	})
 	return result
 }
@@ -349,7 +362,7 @@ func (p *pollClient) packets(got answer) (packets []string) {
 	if got.status != http.StatusOK {
 		p.t.Fatalf("GET: %v", got)
 	}
-	if p.session.protocol == 4 {
+	if p.session.Protocol() == 4 {
 		return strings.Split(got.body, "\x1e")
 	}
 	for body := got.body; body != ""; {
@@ -420,6 +433,16 @@ func (a *app) socket(eio int) *socket {
 	return w
 }
 
+// wantNothingKept checks that a session that has closed holds nothing of what it had to send.
+func (w *socket) wantNothingKept() {
+	w.t.Helper()
+	w.session.mu.Lock()
+	defer w.session.mu.Unlock()
+	if n, bytes := len(w.session.outbound.frames), w.session.socket.conn.Unwritten(); w.session.outbound.frames != nil || bytes != 0 {
+		w.t.Errorf("%d frames and %d bytes are kept", n, bytes)
+	}
+}
+
 // upgrade opens the websocket on which a session on polling may go on.
 func (p *pollClient) upgrade() *socket {
 	p.t.Helper()
@@ -430,7 +453,7 @@ func (p *pollClient) upgrade() *socket {
 	until(p.t, "the upgrade to begin", func() bool {
 		p.session.mu.Lock()
 		defer p.session.mu.Unlock()
-		return p.session.probe != nil
+		return p.session.upgrade.stage == probing
 	})
 	return w
 }
@@ -470,10 +493,7 @@ func (w *socket) send(packet string) {
 func (w *socket) idle() {
 	w.t.Helper()
 	until(w.t, "the write to end", func() bool {
-		own := w.session.websocket()
-		own.writer.Lock()
-		defer own.writer.Unlock()
-		return len(own.rest) == 0
+		return w.session.transport().conn.Unwritten() == 0
 	})
 }
 
@@ -533,30 +553,6 @@ func (w *socket) wantEnd() {
 		w.t.Error("the connection does not end")
 	}
 }
-
-// flood is a connection on which first comes, then zeros.
-type flood struct {
-	net.Conn
-	first      []byte
-	left, read int
-}
-
-func (f *flood) Read(b []byte) (int, error) {
-	if len(f.first) > 0 {
-		n := copy(b, f.first)
-		f.first = f.first[n:]
-		return n, nil
-	}
-	if f.left <= 0 {
-		return 0, io.EOF
-	}
-	clear(b)
-	f.left -= len(b)
-	f.read += len(b)
-	return len(b), nil
-}
-
-func (f *flood) Close() error { return nil }
 
 // drain reads on, for nobody.
 func (w *socket) drain() {

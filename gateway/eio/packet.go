@@ -1,5 +1,7 @@
 package eio
 
+import "github.com/ramainen/doit-socket/gateway/ws"
+
 // A packet is what a browser sent. Its data is lent.
 type packet struct {
 	kind   byte // a packet type, or one of those below
@@ -7,10 +9,11 @@ type packet struct {
 	data   []byte
 }
 
+// Kinds of packets that are none of Engine.IO.
 const (
-	invalid     byte = iota // no packet of the protocol
-	socketPing              // a ping of the websocket itself, RFC 6455
-	socketFrame             // a pong of it, a fragment, or a handshake: it only counts
+	invalid       byte = iota // no packet of the protocol
+	websocketPing             // a ping of the websocket itself, RFC 6455
+	countedOnly               // a pong of it, a fragment, or a handshake: it counts against MaxFrames
 )
 
 // textPacket reads a type character and what follows it.
@@ -21,11 +24,16 @@ func textPacket(text []byte) packet {
 	return packet{kind: text[0], data: text[1:]}
 }
 
-// socketPacket reads a websocket message. A binary one is a message packet;
-// revisions 2 and 3 put a type byte first, which the layer above can tell.
-func socketPacket(message []byte, text bool) packet {
-	if text {
-		return textPacket(message)
+// messagePacket reads what came on a websocket. A binary message is a message
+// packet; revisions 2 and 3 put a type byte first, which the layer above can tell.
+func messagePacket(m ws.Message) packet {
+	switch m.Kind {
+	case ws.Text:
+		return textPacket(m.Data)
+	case ws.Binary:
+		return packet{kind: packetMessage, binary: true, data: m.Data}
+	case ws.Ping:
+		return packet{kind: websocketPing, data: m.Data}
 	}
-	return packet{kind: packetMessage, binary: true, data: message}
+	return packet{kind: countedOnly}
 }

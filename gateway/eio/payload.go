@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
@@ -25,15 +26,31 @@ const (
 	typeBinary = "application/octet-stream"
 )
 
+// A codec writes and reads the packets of one session, in the revision and with
+// the habits of its browser. It is safe for concurrent use.
+type codec struct {
+	protocol int         // 2, 3 or 4
+	base64   bool        // EIO 2 and 3: the browser cannot take binary polling answers
+	once     atomic.Bool // EIO 2 and 3: its text is encoded once, as is proper
+}
+
+// spell returns the frame as the browser reads it.
+func (c *codec) spell(f *Frame) *Frame {
+	if c.protocol < 4 {
+		return f.ascii()
+	}
+	return f
+}
+
 // encodePayload returns the body of a poll's answer and its content type.
-func (s *Session) encodePayload(frames []*Frame) ([]byte, string) {
+func (c *codec) encodePayload(frames []*Frame) ([]byte, string) {
 	size := 0
 	for _, f := range frames {
 		size += len(f.packet) + 12
 	}
 	body := make([]byte, 0, size)
 	switch {
-	case s.protocol == 4:
+	case c.protocol == 4:
 		for i, f := range frames {
 			if i > 0 {
 				body = append(body, separator)
@@ -41,7 +58,7 @@ func (s *Session) encodePayload(frames []*Frame) ([]byte, string) {
 			body = append(body, f.packet...)
 		}
 		return body, typeText
-	case s.plain:
+	case c.base64:
 		for _, f := range frames {
 			body = strconv.AppendInt(body, int64(len(f.packet)), 10) // ASCII: units are bytes
 			body = append(append(body, ':'), f.packet...)
@@ -62,14 +79,14 @@ func (s *Session) encodePayload(frames []*Frame) ([]byte, string) {
 // decodePayload hands each packet of a POST's body to handle and reports
 // whether the body was well formed. Its work is linear in the body's length,
 // whatever that says of itself.
-func (s *Session) decodePayload(body []byte, contentType string, handle func(packet)) bool {
+func (c *codec) decodePayload(body []byte, contentType string, handle func(packet)) bool {
 	switch {
-	case s.protocol == 4:
+	case c.protocol == 4:
 		return decodeSeparated(body, handle)
 	case strings.HasPrefix(contentType, typeBinary):
 		return decodeBinary(body, handle)
 	default:
-		return s.decodePlain(body, handle)
+		return c.decodePlain(body, handle)
 	}
 }
 
@@ -99,11 +116,11 @@ func decodeBinary(body []byte, handle func(packet)) bool {
 	for len(body) > 0 {
 		kind := body[0]
 		length, digits := 0, 0
-		for _, c := range body[1:] {
-			if c > 9 || length > len(body) {
+		for _, digit := range body[1:] {
+			if digit > 9 || length > len(body) {
 				break
 			}
-			length = length*10 + int(c)
+			length = length*10 + int(digit)
 			digits++
 		}
 		start := 1 + digits + 1
@@ -128,7 +145,7 @@ func decodeBinary(body []byte, handle func(packet)) bool {
 	return true
 }
 
-func (s *Session) decodePlain(body []byte, handle func(packet)) bool {
+func (c *codec) decodePlain(body []byte, handle func(packet)) bool {
 	if !utf8.Valid(body) {
 		return false
 	}
@@ -150,7 +167,7 @@ func (s *Session) decodePlain(body []byte, handle func(packet)) bool {
 			}
 			continue
 		}
-		p := textPacket(s.undouble(one))
+		p := textPacket(c.undouble(one))
 		if p.kind == invalid {
 			return false
 		}
@@ -172,6 +189,14 @@ func unitsToBytes(text []byte, units int) (size int, ok bool) {
 	return size, units == 0
 }
 
+// decodeText undoes what the browser's revision does to text on a websocket.
+func (c *codec) decodeText(text []byte) []byte {
+	if c.protocol == 2 {
+		return c.undouble(text)
+	}
+	return text
+}
+
 // undouble undoes the second UTF-8 encoding that clients up to 1.7 put on the
 // text of plain polling bodies, and those of EIO 2 on websocket text too.
 //
@@ -179,22 +204,22 @@ func unitsToBytes(text []byte, units int) (size int, ok bool) {
 // text does: encoded twice, all its characters are below U+0100 and are, taken
 // as bytes, UTF-8 again. Text for which that is not so was encoded once, and
 // so will be all that the session sends.
-func (s *Session) undouble(text []byte) []byte {
-	if s.once.Load() {
+func (c *codec) undouble(text []byte) []byte {
+	if c.once.Load() {
 		return text
 	}
 	bytes := make([]byte, 0, len(text))
 	for rest := text; len(rest) > 0; {
 		r, n := utf8.DecodeRune(rest)
 		if r > 0xff {
-			s.once.Store(true)
+			c.once.Store(true)
 			return text
 		}
 		bytes = append(bytes, byte(r))
 		rest = rest[n:]
 	}
 	if !utf8.Valid(bytes) {
-		s.once.Store(true)
+		c.once.Store(true)
 		return text
 	}
 	return bytes

@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -43,7 +42,7 @@ func TestWaitsEnd(t *testing.T) {
 	}
 	a.onMessage = func(s *Session, _ []byte, _ bool) {
 		if rand.N(4) == 0 {
-			go s.server.session(s.id).tryAbort()
+			go s.server.sessions.get(s.id).tryAbort()
 		}
 	}
 	var all sync.WaitGroup
@@ -70,42 +69,6 @@ func TestWaitsEnd(t *testing.T) {
 	}
 	all.Wait()
 	until(t, "all to be closed", func() bool { return a.Sessions() == 0 })
-}
-
-// Where the process has no descriptor left for the epoll, a websocket waits in
-// a goroutine, and in the epoll as soon as there is one.
-func TestNoDescriptorForTheEpoll(t *testing.T) {
-	a := start(t)
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	none := limit
-	none.Cur = 0
-	set := func(l *syscall.Rlimit) {
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, l); err != nil {
-			t.Error(err)
-		}
-	}
-	a.onOpen = func(*Session) { set(&none) }
-	t.Cleanup(func() { set(&limit) })
-	w := a.socket(4)
-	w.send("4first")
-	w.want("4first")
-	epolls := func() bool {
-		a.poller.mu.Lock()
-		defer a.poller.mu.Unlock()
-		return a.poller.file != nil
-	}
-	if epolls() {
-		t.Error("there was a descriptor")
-	}
-	set(&limit)
-	w.send("4second")
-	w.want("4second")
-	until(t, "the epoll, if there is to be one", func() bool { return epolls() != *portable })
-	w.send("4third")
-	w.want("4third")
 }
 
 // Whatever comes in one moment on many websockets is handled, and what comes

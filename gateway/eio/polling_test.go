@@ -123,7 +123,7 @@ func TestPollingTwoPOSTs(t *testing.T) {
 	until(t, "the POST to begin", func() bool {
 		p.session.mu.Lock()
 		defer p.session.mu.Unlock()
-		return p.session.posting
+		return p.session.poll.posting
 	})
 	if got := p.post("4b"); got.status != http.StatusBadRequest {
 		t.Errorf("second POST: %v", got)
@@ -163,7 +163,7 @@ func TestPollingTooLarge(t *testing.T) {
 		"in many messages": strings.NewReader(strings.Repeat("4\x1e", 501)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := start(t, func(c *Config) { c.MaxPayload = 1000 })
+			a := start(t, func(c *config) { c.MaxPayload = 1000 })
 			p := a.poll(4)
 			// Where the body goes on for ever the answer may be lost with the connection.
 			if got := p.do(http.MethodPost, body); got.status != http.StatusRequestEntityTooLarge && (got.status != 0 || name != "in endless ones") {
@@ -173,7 +173,7 @@ func TestPollingTooLarge(t *testing.T) {
 			p.wantGone()
 		})
 	}
-	a := start(t, func(c *Config) { c.MaxPayload = 1000 })
+	a := start(t, func(c *config) { c.MaxPayload = 1000 })
 	p := a.poll(4)
 	p.wantPost("4" + strings.Repeat("x", 999))
 	p.wantGet("4" + strings.Repeat("x", 999))
@@ -201,7 +201,7 @@ func TestPollingSlowPOST(t *testing.T) {
 
 // The write deadline of one answer must not meet a later one on the same connection.
 func TestPollingWriteDeadlineIsReset(t *testing.T) {
-	a := start(t, func(c *Config) {
+	a := start(t, func(c *config) {
 		c.WriteTimeout = 100 * time.Millisecond
 		c.PingInterval, c.PingTimeout = 300*time.Millisecond, patience
 	})

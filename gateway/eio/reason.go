@@ -3,8 +3,6 @@ package eio
 import (
 	"maps"
 	"slices"
-
-	"github.com/gobwas/ws"
 )
 
 // A Reason says why a session ended. The set is closed, so it can label a metric.
@@ -25,25 +23,30 @@ const (
 )
 
 // closeCodes are what a websocket is closed with (RFC 6455, 7.4.1).
-var closeCodes = map[Reason]ws.StatusCode{
-	ReasonClient:    ws.StatusNormalClosure,
-	ReasonNetwork:   ws.StatusNormalClosure,
-	ReasonTimeout:   ws.StatusPolicyViolation,
-	ReasonSlow:      ws.StatusPolicyViolation,
-	ReasonProtocol:  ws.StatusProtocolError,
-	ReasonUTF8:      ws.StatusInvalidFramePayloadData,
-	ReasonTooLarge:  ws.StatusMessageTooBig,
-	ReasonFrames:    ws.StatusPolicyViolation,
-	ReasonServer:    ws.StatusGoingAway,
-	ReasonPanicking: ws.StatusInternalServerError,
+var closeCodes = map[Reason]uint16{
+	ReasonClient:    closeNormal,
+	ReasonNetwork:   closeNormal,
+	ReasonTimeout:   closePolicy,
+	ReasonSlow:      closePolicy,
+	ReasonProtocol:  1002,
+	ReasonUTF8:      1007,
+	ReasonTooLarge:  1009,
+	ReasonFrames:    closePolicy,
+	ReasonServer:    1001, // going away
+	ReasonPanicking: 1011,
 }
+
+const (
+	closeNormal uint16 = 1000
+	closePolicy uint16 = 1008
+)
 
 // Reasons returns those of this package.
 func Reasons() []Reason { return slices.Sorted(maps.Keys(closeCodes)) }
 
-func (r Reason) closeCode() ws.StatusCode {
+func (r Reason) closeCode() uint16 {
 	if code, ours := closeCodes[r]; ours {
 		return code
 	}
-	return ws.StatusNormalClosure
+	return closeNormal
 }

@@ -3,11 +3,15 @@
 // Socket.IO client since 1.0 speaks. It knows nothing of Socket.IO or users;
 // it moves messages, in order, and says when a session opens and ends.
 //
-//	GET  no sid ──▶ server.go ─▶ admission.go ─▶ polling.go   a session begins, on polling
-//	GET, POST sid ─────────────────────────────▶ polling.go   its messages, in payload.go's framings
-//	Upgrade no sid ────────────▶ admission.go ─▶ upgrade.go   a session begins, on websocket.go
-//	Upgrade sid ───────────────────────────────▶ upgrade.go   a session moves from polling to websocket
-//	a sid of another node ─────────────────────▶ foreign.go   that node is asked
+//	GET  no sid ──▶ server.go ──▶ handshake.go ──▶ polling.go     a session begins, on polling
+//	GET, POST sid ───────────────────────────────▶ polling.go     its messages, in payload.go's framings
+//	Upgrade no sid ─────────────▶ handshake.go ──▶ websocket.go   a session begins, on a websocket
+//	Upgrade sid ─────────────────────────────────▶ upgrade.go     a session moves from polling to a websocket
+//	a sid of another node ───────────────────────▶ foreign.go     that node is asked
+//
+// Locks, in the order in which they are taken: a session's turn (inbound.go), a
+// websocket's writer (package ws), Session.mu, then the locks of sessions and of
+// the poller, which are innermost.
 //
 // Sources: the engine.io-protocol documents, revisions 3 and 4, and for
 // revision 2 the published clients themselves. Nothing of the library
@@ -15,34 +19,31 @@
 package eio
 
 import (
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/ramainen/doit-socket/gateway/ws"
 )
 
 // A Server holds the sessions and is their http.Handler, for any path: the
-// caller mounts it at /socket.io/. Its fields are set before the first
-// request and not changed after it.
+// caller mounts it at /socket.io/. [New] returns one. Its exported fields are
+// set before the first request and not changed after it.
 type Server struct {
 	Config
+	Events
 	Log *slog.Logger
 
-	// What the layer above hears of a session: OnOpen first, each message in
-	// order, OnClose once and last. Calls for one session never overlap. They
-	// may call any method of the session. data is lent until the call returns.
-	OnOpen    func(s *Session)
-	OnMessage func(s *Session, data []byte, binary bool)
-	OnClose   func(s *Session, reason Reason)
-
-	// OnRefuse, if there is one, hears of each browser that is turned away.
-	OnRefuse func(why Refusal)
+	// AllowsOrigin says whether a request may come from the page that it comes
+	// from. Without it any may.
+	AllowsOrigin func(r *http.Request) bool
+	// Admit lets a browser open a session, or says why not, before anything is
+	// made for it. Release takes the address that Admit returned when the
+	// session has ended. Without them there is no limit. [AdmitBy] makes both.
+	Admit   func(r *http.Request) (netip.Addr, Refusal)
+	Release func(netip.Addr)
 
 	// Node, if there is one, is what the ids of this server's sessions begin
 	// with: [NodeLength] characters 0-9, a-f, that no other server has.
@@ -52,66 +53,30 @@ type Server struct {
 	// and has answered nothing, if there is no such node.
 	Pass func(w http.ResponseWriter, r *http.Request, node string) bool
 
-	running sync.WaitGroup // the goroutines of all sessions, and their waits
-	poller  poller
-	warned  atomic.Bool // of a proxy that is not trusted
+	sessions   sessions
+	websockets ws.Server
+	running    sync.WaitGroup // timers for late polls
+}
 
-	mu sync.Mutex
-	// Guarded by mu.
-	sessions map[string]*Session
-	refusing bool                   // no new session begins
-	admitted int                    // sessions, and those about to be
-	visitors map[netip.Addr]visitor // those of them that have an address that counts
-	sweepAt  int                    // at so many visitors the dead are looked for
+// New returns a server without sessions. Close must follow.
+func New(cfg Config, log *slog.Logger) *Server {
+	return &Server{
+		Config: cfg, Log: log, sessions: sessions{byID: make(map[string]*Session)},
+		websockets: ws.Server{MaxMessage: cfg.MaxPayload, WriteTimeout: cfg.WriteTimeout},
+	}
 }
 
 // Sessions returns how many sessions are open.
-func (srv *Server) Sessions() int {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	return len(srv.sessions)
-}
+func (srv *Server) Sessions() int { return srv.sessions.count() }
 
 // Close ends every session, accepts no new one, and returns when all their
 // goroutines have ended.
 func (srv *Server) Close() {
-	srv.mu.Lock()
-	srv.refusing = true
-	sessions := make([]*Session, 0, len(srv.sessions))
-	for _, s := range srv.sessions {
-		sessions = append(sessions, s)
-	}
-	srv.mu.Unlock()
-	for _, s := range sessions {
+	for _, s := range srv.sessions.refuse() {
 		s.Close(ReasonServer)
 	}
 	srv.running.Wait()
-	srv.poller.stop()
-}
-
-// A protocolError is the JSON answer to a request that the protocol does not
-// know. Codes and texts are those of Node's server.
-type protocolError struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-}
-
-var (
-	errTransport  = protocolError{0, "Transport unknown"}
-	errSession    = protocolError{1, "Session ID unknown"}
-	errMethod     = protocolError{2, "Bad handshake method"}
-	errBadRequest = protocolError{3, "Bad request"}
-	errRevision   = protocolError{5, "Unsupported protocol version"}
-)
-
-const codeForbidden = 4 // admission.go says why
-
-func refuse(w http.ResponseWriter, e protocolError) { answerError(w, http.StatusBadRequest, e) }
-
-func answerError(w http.ResponseWriter, status int, e protocolError) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(e)
+	srv.websockets.Close()
 }
 
 // ServeHTTP routes a request to the session that it belongs to, or begins one.
@@ -123,7 +88,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Add("Vary", "Origin")
-	if !srv.allowsOrigin(r) {
+	if srv.AllowsOrigin != nil && !srv.AllowsOrigin(r) {
 		srv.turnAway(w, RefusedOrigin)
 		return
 	}
@@ -152,49 +117,15 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	sid := query.Get("sid")
-	if sid == "" {
-		if r.Method != http.MethodGet {
-			refuse(w, errMethod)
-			return
-		}
-		address := srv.addressOf(r)
-		if why := srv.admit(address); why != "" {
-			srv.turnAway(w, why)
-			return
-		}
-		s := srv.newSession(protocol)
-		s.address, s.plain = address, query.Get("b64") != ""
-		if upgrade {
-			srv.openSocket(w, r, s)
-		} else {
-			srv.openPolling(w, r, s)
-		}
-		return
-	}
-	if node := srv.foreign(sid); node != "" {
-		srv.pass(w, r, node)
-		return
-	}
-	srv.serveSession(w, r, sid, protocol, upgrade)
-}
-
-// serveSession routes a request to its session on this node.
-func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string, protocol int, upgrade bool) {
-	s := srv.session(sid)
-	switch {
-	case s == nil:
-		refuse(w, errSession)
-	case s.protocol != protocol:
-		refuse(w, errBadRequest)
-	case upgrade:
-		s.turn(packet{kind: socketFrame}) // or one session could ask for ever
-		srv.upgradeSession(w, r, s)
-	case r.Method == http.MethodGet:
-		s.servePoll(w, r)
-	case r.Method == http.MethodPost:
-		s.servePost(w, r)
-	default:
+	switch node := srv.foreign(sid); {
+	case sid == "" && r.Method != http.MethodGet:
 		refuse(w, errMethod)
+	case sid == "":
+		srv.begin(w, r, protocol, query.Get("b64") != "", upgrade)
+	case node != "":
+		srv.pass(w, r, node)
+	default:
+		srv.serveSession(w, r, sid, protocol, upgrade)
 	}
 }
 
@@ -202,105 +133,31 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid stri
 // to 1.3 ask for 2 or 3, those up to 2.x for 3, later ones for 4.
 var revisions = map[string]int{"2": 2, "3": 3, "4": 4}
 
-// allowOrigin answers for CORS. Old pages ask with credentials, for which a
-// browser does not accept "*": the origin is echoed. Nothing here reads a
-// cookie, so a page of any origin gets only what it could get without one.
-func allowOrigin(w http.ResponseWriter, r *http.Request) {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return
+// serveSession routes a request to its session on this node.
+func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string, protocol int, upgrade bool) {
+	s := srv.sessions.get(sid)
+	switch {
+	case s == nil:
+		refuse(w, errSession)
+	case s.Protocol() != protocol:
+		refuse(w, errBadRequest)
+	case upgrade:
+		s.receive(packet{kind: countedOnly}) // or one session could ask for ever
+		polling{s}.serveUpgrade(w, r)
+	case r.Method == http.MethodGet:
+		polling{s}.serveGet(w, r)
+	case r.Method == http.MethodPost:
+		polling{s}.servePost(w, r)
+	default:
+		refuse(w, errMethod)
 	}
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Allow-Credentials", "true")
-	if r.Method == http.MethodOptions {
-		h.Set("Access-Control-Allow-Methods", "GET, POST")
-		h.Set("Access-Control-Allow-Headers", "Content-Type")
-		h.Set("Access-Control-Max-Age", "86400")
-	}
-}
-
-func (srv *Server) session(sid string) *Session {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	return srv.sessions[sid]
-}
-
-func (srv *Server) newSession(protocol int) *Session {
-	var id [15]byte
-	_, _ = rand.Read(id[:]) // never fails
-	return &Session{server: srv, id: srv.Node + base64.RawURLEncoding.EncodeToString(id[:]), protocol: protocol}
-}
-
-// open makes the session known, queues the open packet and then whatever
-// OnOpen sends. Only after that may the caller read what the browser sends,
-// so nothing can come before the layer above is ready, however fast it is.
-func (srv *Server) open(s *Session) bool {
-	s.begin() // before anybody can close it: OnOpen comes first
-	srv.mu.Lock()
-	if srv.refusing {
-		srv.mu.Unlock()
-		srv.forget(s)
-		return false
-	}
-	if srv.sessions == nil {
-		srv.sessions = make(map[string]*Session)
-	}
-	srv.sessions[s.id] = s
-	srv.mu.Unlock()
-
-	s.Send(srv.handshake(s))
-	srv.tellOpen(s)
-	s.startHeartbeat()
-	s.end()
-	s.Flush()
-	return true
-}
-
-// handshake is the open packet.
-func (srv *Server) handshake(s *Session) *Frame {
-	upgrades := []string{}
-	if s.socket == nil {
-		upgrades = append(upgrades, "websocket")
-	}
-	data, _ := json.Marshal(struct {
-		SID          string   `json:"sid"`
-		Upgrades     []string `json:"upgrades"`
-		PingInterval int64    `json:"pingInterval"`
-		PingTimeout  int64    `json:"pingTimeout"`
-		MaxPayload   int64    `json:"maxPayload"`
-	}{s.id, upgrades, srv.PingInterval.Milliseconds(), srv.PingTimeout.Milliseconds(), srv.MaxPayload})
-	return newFrame(packetOpen, data)
 }
 
 // forget gives back what a session was admitted for: once, when it closes, or
 // when it could not open.
 func (srv *Server) forget(s *Session) {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	delete(srv.sessions, s.id)
-	srv.leave(s.address)
-}
-
-func (srv *Server) tellOpen(s *Session) {
-	defer srv.contain(s)
-	srv.OnOpen(s)
-}
-
-func (srv *Server) tellMessage(s *Session, p packet) {
-	defer srv.contain(s)
-	srv.OnMessage(s, p.data, p.binary)
-}
-
-func (srv *Server) tellClose(s *Session, reason Reason) {
-	defer srv.contain(s)
-	srv.OnClose(s, reason)
-}
-
-// contain turns a fault in the layer above into the end of the one session that met it.
-func (srv *Server) contain(s *Session) {
-	if fault := recover(); fault != nil {
-		srv.Log.Error("a session is closed: fault in a handler", "fault", fault, "stack", string(debug.Stack()))
-		s.Close(ReasonPanicking)
+	srv.sessions.remove(s)
+	if srv.Release != nil {
+		srv.Release(s.address)
 	}
 }

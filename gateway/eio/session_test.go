@@ -1,9 +1,9 @@
 package eio
 
 import (
-	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"runtime"
 	"strings"
@@ -178,15 +178,15 @@ func TestFinish(t *testing.T) {
 // Close ends every session, whatever it is doing, and takes no new one.
 func TestServerClose(t *testing.T) {
 	a := start(t)
-	socket, waiting, probing, probed, posting := a.socket(4), a.poll(4), a.poll(4), a.poll(3), a.poll(4)
+	socket, waiting, isProbing, wasProbed, posting := a.socket(4), a.poll(4), a.poll(4), a.poll(3), a.poll(4)
 	get := waiting.wait()
-	probe, answered := probing.upgrade(), probed.upgrade()
+	probe, answered := isProbing.upgrade(), wasProbed.upgrade()
 	answered.send("2probe")
 	answered.want("3probe")
 	until(t, "the probe to be answered", func() bool {
-		probed.session.mu.Lock()
-		defer probed.session.mu.Unlock()
-		return probed.session.probed
+		wasProbed.session.mu.Lock()
+		defer wasProbed.session.mu.Unlock()
+		return wasProbed.session.upgrade.stage == probed
 	})
 	body, half := io.Pipe()
 	post := later(func() answer { return posting.do(http.MethodPost, body) })
@@ -218,11 +218,9 @@ func TestServerClose(t *testing.T) {
 func TestOpenAgainstServerClose(t *testing.T) {
 	for range 1000 {
 		var told []string // OnOpen and OnClose never overlap
-		srv := &Server{
-			Config:  DefaultConfig(),
-			OnOpen:  func(*Session) { told = append(told, "open") },
-			OnClose: func(*Session, Reason) { told = append(told, "close") },
-		}
+		srv := New(DefaultConfig(), slog.New(slog.DiscardHandler))
+		srv.OnOpen = func(*Session) { told = append(told, "open") }
+		srv.OnClose = func(*Session, Reason) { told = append(told, "close") }
 		opening := later(func() bool { return srv.open(srv.newSession(4)) })
 		for srv.Sessions() == 0 {
 			runtime.Gosched()
@@ -237,10 +235,10 @@ func TestOpenAgainstServerClose(t *testing.T) {
 
 // A browser that does not read is closed as slow, and holds nothing then (trap M2).
 func TestSlowReader(t *testing.T) {
-	for name, change := range map[string]func(*Config){
-		"queue of messages": func(c *Config) { c.QueueLength = 10 },
-		"queue of bytes":    func(c *Config) { c.QueueBytes = 1 << 20 },
-		"network":           func(c *Config) { c.WriteTimeout = 50 * time.Millisecond; c.QueueBytes = 1 << 30 },
+	for name, change := range map[string]func(*config){
+		"queue of messages": func(c *config) { c.QueueLength = 10 },
+		"queue of bytes":    func(c *config) { c.QueueBytes = 1 << 20 },
+		"network":           func(c *config) { c.WriteTimeout = 50 * time.Millisecond; c.QueueBytes = 1 << 30 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -268,19 +266,14 @@ func TestSlowReader(t *testing.T) {
 			close(stop)
 			_ = w.conn.Close()
 			await(t, "the pongs to end", pongs)
-			own := w.session.websocket()
-			own.writer.Lock()
-			defer own.writer.Unlock()
-			if w.session.queue != nil || own.rest != nil {
-				t.Errorf("%d frames and %d bytes are kept", len(w.session.queue), len(own.rest))
-			}
+			w.wantNothingKept()
 		})
 	}
 }
 
 // A browser on polling that does not ask is no different (trap M3).
 func TestSlowPoller(t *testing.T) {
-	a := start(t, func(c *Config) { c.QueueLength = 10 })
+	a := start(t, func(c *config) { c.QueueLength = 10 })
 	p := a.poll(4)
 	for i := range 10 {
 		if !p.session.Send(Message([]byte("x"))) || !p.session.Flush() {
@@ -296,13 +289,13 @@ func TestSlowPoller(t *testing.T) {
 
 // What is queued at once is not held against a browser that takes it.
 func TestBurstBeyondTheBound(t *testing.T) {
-	a := start(t, func(c *Config) { c.QueueLength, c.QueueBytes = 10, 1000 })
+	a := start(t, func(c *config) { c.QueueLength, c.QueueBytes = 10, 1000 })
 	w, p := a.socket(4), a.poll(4)
 	waiting := p.wait()
 	until(t, "the poll to wait", func() bool {
 		p.session.mu.Lock()
 		defer p.session.mu.Unlock()
-		return p.session.poll != nil
+		return p.session.poll.waiting != nil
 	})
 	var packets []string
 	for i := range 100 {
@@ -323,7 +316,7 @@ func TestBurstBeyondTheBound(t *testing.T) {
 
 // One message is taken whatever its size: MaxPayload of the bus bounds it.
 func TestLargeMessage(t *testing.T) {
-	a := start(t, func(c *Config) { c.QueueBytes = 1000 })
+	a := start(t, func(c *config) { c.QueueBytes = 1000 })
 	w, p := a.socket(4), a.poll(4)
 	large := strings.Repeat("x", 8<<20)
 	w.session.write(Message([]byte(large)))
@@ -347,10 +340,7 @@ func TestSlowButReading(t *testing.T) {
 		return true
 	})
 	until(t, "the kernel to refuse more", func() bool {
-		own := w.session.websocket()
-		own.writer.Lock()
-		defer own.writer.Unlock()
-		return own.carried || len(taken) == cap(taken)
+		return w.session.transport().conn.Unwritten() > 0 || len(taken) == cap(taken)
 	})
 	for i := range count {
 		w.want(fmt.Sprintf("4%d %s", i, pad))
@@ -399,7 +389,7 @@ func TestWithoutDescriptor(t *testing.T) {
 // A backlog is a browser's own doing, or none: whoever sends faster than others
 // write does that work, and nobody is closed for it.
 func TestBusyServerClosesNobody(t *testing.T) {
-	a := start(t, func(c *Config) { c.QueueLength = 16 })
+	a := start(t, func(c *config) { c.QueueLength = 16 })
 	w := a.socket(4)
 	const senders, each = 8, 500
 	var all sync.WaitGroup
@@ -417,24 +407,4 @@ func TestBusyServerClosesNobody(t *testing.T) {
 		w.want("4x")
 	}
 	all.Wait()
-}
-
-// The write deadline counts from when the kernel last took something, though
-// it has some room left that it does not tell of.
-func TestWriteTimeout(t *testing.T) {
-	t.Parallel()
-	const timeout = 3 * time.Second
-	a := start(t, func(c *Config) { c.WriteTimeout, c.QueueBytes = timeout, 1<<30 })
-	w := a.socket(4)
-	for range 50 {
-		w.session.write(Message(bytes.Repeat([]byte("x"), 100_000)))
-	}
-	own := w.session.websocket()
-	own.writer.Lock()
-	since := own.since
-	own.writer.Unlock()
-	a.wantClose(ReasonSlow)
-	if took := time.Since(since); took < timeout || took >= 2*timeout {
-		t.Errorf("closed after %v", took)
-	}
 }

@@ -52,7 +52,7 @@ func TestNoCookies(t *testing.T) {
 	other := a.newPoller(onPolling)
 	open := ask(other.request(http.MethodGet, "", "Cookie", cookie), http.StatusOK)
 	session := await(t, "a session of its own", a.opened)
-	if session == victim.session || session.protocol != 4 || !strings.Contains(open.body, session.ID()) {
+	if session == victim.session || session.Protocol() != 4 || !strings.Contains(open.body, session.ID()) {
 		t.Errorf("%v", open)
 	}
 	other.query += "&sid=" + session.ID()

@@ -1,217 +1,152 @@
 package eio
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"time"
 )
 
-// openSocket begins a session on a websocket.
-func (srv *Server) openSocket(w http.ResponseWriter, r *http.Request, s *Session) {
-	socket, early, err := srv.upgradeConn(w, r)
-	if err != nil {
-		srv.forget(s)
-		return // the upgrader has answered
-	}
-	s.socket = socket
-	if !srv.open(s) || !s.start(func() { s.listen(socket, early) }) {
-		socket.abort()
-	}
-}
+// upgradeTimeout bounds the time from a websocket's handshake to the end of
+// the upgrade; Node's server uses the same.
+const upgradeTimeout = 10 * time.Second
 
-// listen handles what came with a websocket's handshake, and then what comes on
-// it, until it ends.
-func (s *Session) listen(socket *wsConn, early []byte) {
-	s.listenOnce(socket, func() error { return socket.handle(early, s) })
-}
-
-// wake goes on with a websocket that has waited.
-func (s *Session) wake(socket *wsConn) {
-	defer s.server.running.Done()
-	s.listenOnce(socket, func() error { return socket.next(s) })
-}
-
-// listenOnce handles what is there and leaves the wait for more to the poller,
-// or else to another goroutine, whose first act it is: handling makes a stack
-// grow, and the collector makes none smaller than 4 KiB again.
-func (s *Session) listenOnce(socket *wsConn, once func() error) {
-	err := io.ErrUnexpectedEOF // of a fault of ours
-	defer func() {
-		if err != nil {
-			socket.abort()
-			s.fault(socket, err)
-		}
-	}()
-	defer s.server.contain(s)
-	if err = once(); err != nil {
-		return
-	}
-	s.server.running.Add(1)
-	if !s.isOn(socket) || !s.server.poller.park(s, socket) {
-		go s.wake(socket)
-	}
-}
-
-// socketTurn handles one packet from a websocket.
-func (s *Session) socketTurn(p packet) {
-	if s.protocol == 2 && !p.binary {
-		p.data = s.undouble(p.data)
-	}
-	s.turn(p)
-}
-
-func closeReason(err error) Reason {
-	switch {
-	case errors.Is(err, errTooLarge):
-		return ReasonTooLarge
-	case errors.Is(err, errProtocol):
-		return ReasonProtocol
-	case errors.Is(err, errUTF8):
-		return ReasonUTF8
-	case errors.Is(err, errClosed), errors.Is(err, io.EOF):
-		return ReasonClient
-	default:
-		return ReasonNetwork
-	}
-}
-
-// upgradeSession lets a websocket ask to take over from polling.
+// An upgrade is the move of a session from polling to a websocket. It is
+// guarded by Session.mu.
 //
-// The browser sends 2probe and gets 3probe here. It stops polling, for which
-// its waiting poll is answered with a noop, and then sends 5: from there on
-// the session is on the websocket, and polls are refused. Until then the session owes it nothing: an
-// upgrade that fails costs the session nothing either.
+//	none ──handshake──▶ asked ──101──▶ probing ──2probe, 3probe──▶ probed ──5──▶ none, on the websocket
+//	  ◀──────────────── anything else, or upgradeTimeout ────────────┘
+//
+// The browser sends 2probe and gets 3probe. It stops polling, for which its
+// waiting poll is answered with a noop, and then sends 5: from there on the
+// session is on the websocket, and polls are refused. Until then the session
+// owes the websocket nothing: an upgrade that fails costs it nothing either.
 // Source: engine.io-protocol, "Upgrade".
-func (srv *Server) upgradeSession(w http.ResponseWriter, r *http.Request, s *Session) {
+type upgrade struct {
+	stage  stage
+	socket *websocket // that asks, from probing on
+}
+
+type stage byte
+
+const (
+	none    stage = iota
+	asked         // a websocket's handshake is being answered
+	probing       // the websocket is there
+	probed        // its probe was answered: the browser is ending its polls
+)
+
+// end ends an upgrade that did not come to its goal, and returns its websocket.
+func (u *upgrade) end() (socket *websocket) {
+	socket = u.socket
+	*u = upgrade{}
+	return socket
+}
+
+// serveUpgrade lets a websocket ask to take over from polling.
+func (p polling) serveUpgrade(w http.ResponseWriter, r *http.Request) {
+	s := p.Session
 	s.mu.Lock()
-	if s.closed {
+	switch {
+	case s.state == closed:
 		s.mu.Unlock()
 		refuse(w, errSession)
 		return
-	}
-	if s.socket != nil || s.upgrading {
+	case s.socket != nil || s.upgrade.stage != none:
 		s.mu.Unlock()
-		srv.shutSocket(w, r)
+		p.refuseWebsocket(w, r)
 		return
 	}
-	s.upgrading = true
+	s.upgrade.stage = asked
 	s.mu.Unlock()
 
-	socket, early, err := srv.upgradeConn(w, r)
+	k := &websocket{session: s}
+	conn, early, err := p.server.websockets.Upgrade(w, r, k)
 	if err == nil {
-		err = socket.conn.SetReadDeadline(time.Now().Add(upgradeTimeout))
+		k.conn = conn
+		err = conn.SetReadDeadline(time.Now().Add(upgradeTimeout))
+	}
+	if err != nil || !k.ask() {
 		s.mu.Lock()
-		s.probe = socket
+		s.upgrade.end() // it is this request's: nobody else can ask meanwhile
 		s.mu.Unlock()
-	}
-	if err != nil || !s.start(func() { s.listen(socket, early) }) {
-		s.endUpgrade(socket)
-	}
-}
-
-// shutSocket answers a websocket of a session that has one. As with Node's
-// server the handshake is answered, and then it closes.
-func (srv *Server) shutSocket(w http.ResponseWriter, r *http.Request) {
-	socket, _, err := srv.upgradeConn(w, r)
-	if err != nil {
+		if conn != nil {
+			conn.Abort()
+		}
 		return
 	}
-	socket.writeNow(frameShut)
-	socket.abort()
+	conn.Serve(early)
 }
 
-// hear handles one packet from the session's websocket, or from one that wants to take over.
-func (s *Session) hear(socket *wsConn, p packet) {
-	switch {
-	case s.isOn(socket):
-		s.socketTurn(p)
-	case p.kind == socketFrame: // it counts once this is the session's
-	case p.kind == packetPing && string(p.data) == "probe" && s.answerProbe(socket):
-	case p.kind == packetUpgrade && s.takeOver(socket):
-	default:
-		s.endUpgrade(socket)
+// refuseWebsocket answers a websocket of a session that has one. As with
+// Node's server the handshake is answered, and then it closes.
+func (p polling) refuseWebsocket(w http.ResponseWriter, r *http.Request) {
+	if conn, _, err := p.server.websockets.Upgrade(w, r, nil); err == nil { // it is not served
+		conn.Refuse(ReasonClient.closeCode(), "the session has a websocket")
 	}
 }
 
-// fault ends the session, or the upgrade, whose websocket it is.
-func (s *Session) fault(socket *wsConn, err error) {
-	if s.isOn(socket) {
-		s.Close(closeReason(err))
-	} else {
-		s.endUpgrade(socket)
-	}
-}
-
-// isOn reports whether the websocket is the session's transport.
-func (s *Session) isOn(socket *wsConn) bool {
-	return s.websocket() == socket
-}
-
-// websocket returns the session's transport, nil while that is polling.
-func (s *Session) websocket() *wsConn {
+// ask makes the websocket known to its session; it returns false once that is closed.
+func (k *websocket) ask() bool {
+	s := k.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.socket
+	if s.state == closed {
+		return false
+	}
+	s.upgrade = upgrade{probing, k}
+	return true
 }
 
-// endUpgrade closes a websocket that did not take over; the session polls on.
-func (s *Session) endUpgrade(socket *wsConn) {
-	s.mu.Lock()
-	if s.probe == socket {
-		s.probe, s.probed, s.upgrading = nil, false, false
-	}
-	s.mu.Unlock()
-	if socket != nil {
-		socket.abort()
+// receiveProbing handles a packet of a websocket that asks to take over.
+func (k *websocket) receiveProbing(p packet) {
+	switch {
+	case p.kind == countedOnly: // it counts once this is the transport
+	case p.kind == packetPing && string(p.data) == "probe" && k.answerProbe():
+	case p.kind == packetUpgrade && k.takeOver():
+	default:
+		k.abandon()
 	}
 }
 
 // answerProbe answers and releases the poll that waits, so that the browser can stop polling.
-func (s *Session) answerProbe(socket *wsConn) bool {
-	if !socket.writeNow(frameProbe) {
+func (k *websocket) answerProbe() bool {
+	if !k.conn.WriteNow(frameProbe.wire) {
 		return false
 	}
+	s := k.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.probe != socket { // the session has closed
+	if s.upgrade.socket != k { // the session has closed
 		return false
 	}
-	s.probed = true
-	if s.poll != nil {
-		s.releasePoll()
-	}
+	s.upgrade.stage = probed
+	polling{s}.releasePoll()
 	return true
 }
 
 // takeOver makes the websocket the session's transport and sends what has queued up.
-func (s *Session) takeOver(socket *wsConn) bool {
+func (k *websocket) takeOver() bool {
+	s := k.session
 	s.mu.Lock()
-	// Here, not later: a close that follows sets a deadline of its own.
-	if s.probe != socket || !s.probed || socket.conn.SetReadDeadline(time.Time{}) != nil {
+	if s.upgrade.socket != k || s.upgrade.stage != probed || k.conn.SetReadDeadline(time.Time{}) != nil {
 		s.mu.Unlock()
 		return false
 	}
-	s.socket, s.probe, s.probed, s.upgrading = socket, nil, false, false
-	if s.poll != nil { // no client's: they end their polls first
-		close(s.poll)
-		s.poll = nil
+	s.socket, s.upgrade = k, upgrade{}
+	if waiting := s.poll.end(); waiting != nil { // no client's: they end their polls first
+		close(waiting)
 	}
 	s.mu.Unlock()
 	s.Flush()
 	return true
 }
 
-// releasePoll answers the poll that waits with a noop, if nothing else has when
-// it can no longer be a late one. The caller holds mu.
-func (s *Session) releasePoll() {
-	poll := s.poll
-	time.AfterFunc(latePoll, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.poll == poll {
-			s.poll <- []*Frame{frameNoop}
-			s.poll = nil
-		}
-	})
+// abandon closes a websocket that did not take over; the session polls on.
+func (k *websocket) abandon() {
+	s := k.session
+	s.mu.Lock()
+	if s.upgrade.socket == k {
+		s.upgrade.end()
+	}
+	s.mu.Unlock()
+	k.conn.Abort()
 }

@@ -135,7 +135,7 @@ func (p *pollClient) untilPolling() {
 	until(p.t, "the upgrade to fail", func() bool {
 		p.session.mu.Lock()
 		defer p.session.mu.Unlock()
-		return !p.session.upgrading && !p.session.probed && p.session.probe == nil && p.session.socket == nil
+		return p.session.upgrade == upgrade{} && p.session.socket == nil
 	})
 }
 
@@ -229,13 +229,15 @@ func TestUpgradeAgainstClose(t *testing.T) {
 	here, there := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, there) }()
 	slow := &slowConn{Conn: here, entered: make(chan struct{}), leave: make(chan struct{}), ended: make(chan struct{})}
-	s, socket := a.newSession(4), &wsConn{conn: slow, poller: &a.Server.poller}
-	if a.admit(s.address) != "" || !a.Server.open(s) {
+	s := a.newSession(4)
+	if a.admission.Admit(s.address) != "" || !a.Server.open(s) {
 		t.Fatal("not opened")
 	}
-	s.takePoll() // a write that is under way would be another case
-	s.upgrading, s.probe, s.probed = true, socket, true
-	took := later(func() bool { return s.takeOver(socket) })
+	s.outbound.takeAll() // a write that is under way would be another case
+	asks := &websocket{session: s}
+	asks.conn = a.websockets.NewConn(slow, asks)
+	s.upgrade = upgrade{probed, asks}
+	took := later(asks.takeOver)
 	await(t, "the deadline to be lifted", slow.entered)
 	closed := later(func() bool { s.Close("ours"); close(slow.leave); return true })
 	await(t, "takeOver", took)

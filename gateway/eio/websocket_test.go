@@ -5,9 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -124,7 +122,7 @@ func TestWebsocketFaults(t *testing.T) {
 		"a surrogate":               {text("4\xed\xa0\x80"), 1007, ReasonUTF8},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := start(t, func(c *Config) { c.MaxPayload = max })
+			a := start(t, func(c *config) { c.MaxPayload = max })
 			a.onMessage = func(_ *Session, data []byte, _ bool) { t.Errorf("heard %q", data) }
 			w := a.socket(4)
 			w.raw(append(c.sent, text("4after")...))
@@ -132,33 +130,6 @@ func TestWebsocketFaults(t *testing.T) {
 			a.wantClose(c.why)
 		})
 	}
-}
-
-// After a fault the browser may still send; none of it is kept (the connection
-// has a second to end).
-func TestWebsocketFloodAfterFault(t *testing.T) {
-	c := &wsConn{maxPayload: 1 << 20, state: ws.StateServerSide}
-	here := &flood{first: append(text("4half")[:3], 0xff), left: 64 << 20}
-	c.conn = here
-	before := allocated()
-	var err error
-	for err = c.handle(text("4half")[:3], nobody{}); err == nil; {
-		err = c.next(nobody{})
-	}
-	if grown := allocated() - before; grown > uint64(here.read) {
-		t.Errorf("%d bytes allocated for %d that nobody reads", grown, here.read)
-	}
-}
-
-type nobody struct{}
-
-func (nobody) hear(*wsConn, packet) {}
-func (nobody) fault(*wsConn, error) {}
-
-func allocated() uint64 {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.TotalAlloc
 }
 
 func TestWebsocketPing(t *testing.T) {
@@ -195,67 +166,4 @@ func TestWebsocketByteByByte(t *testing.T) {
 		w.raw([]byte{b})
 	}
 	w.want("4one", "4two", "4"+strings.Repeat("x", 200), "4last")
-}
-
-// A large message in small pieces is not copied again for every piece.
-func TestWebsocketSmallPiecesAreLinear(t *testing.T) {
-	const size = 1 << 20
-	for name, sent := range map[string][]byte{
-		"one frame": masked(ws.OpText, true, bytes.Repeat([]byte("4"), size)),
-		"fragments": append(append(masked(ws.OpText, false, []byte("4")),
-			bytes.Repeat(masked(ws.OpContinuation, false, bytes.Repeat([]byte("x"), 16)), size/16-1)...), masked(ws.OpContinuation, true, nil)...),
-	} {
-		c := &wsConn{maxPayload: size, state: ws.StateServerSide}
-		heard := 0
-		before := allocated()
-		for piece := range slicesOf(sent, 13) {
-			if err := c.feed(piece, func(p packet) { heard += len(p.data) }); err != nil {
-				t.Fatal(name, err)
-			}
-		}
-		if grown := allocated() - before; grown > 64*size {
-			t.Errorf("%s: %d bytes allocated for one of %d", name, grown, size)
-		}
-		if heard < size-32 || c.partial != nil || c.message != nil {
-			t.Errorf("%s: heard %d, %d and %d are kept", name, heard, len(c.partial), len(c.message))
-		}
-	}
-}
-
-func slicesOf(b []byte, size int) func(func([]byte) bool) {
-	return func(yield func([]byte) bool) {
-		for len(b) > 0 {
-			n := min(size, len(b))
-			if !yield(bytes.Clone(b[:n])) {
-				return
-			}
-			b = b[n:]
-		}
-	}
-}
-
-// A websocket that is silent holds no read buffer (trap M5).
-func TestWebsocketIdleHoldsNoBuffer(t *testing.T) {
-	var held atomic.Int32
-	made := readBuffers.New
-	defer func() { readBuffers.New = made }()
-	readBuffers.New = func() any {
-		b := new([4096]byte)
-		held.Add(1)
-		runtime.AddCleanup(b, func(int) { held.Add(-1) }, 0)
-		return b
-	}
-	a := start(t)
-	for range 20 {
-		w := a.socket(4)
-		w.send("4x")
-		w.want("4x")
-	}
-	until(t, "the buffers to be free", func() bool {
-		runtime.GC()
-		return held.Load() == 0
-	})
-	if a.Sessions() != 20 {
-		t.Error("the sockets are gone")
-	}
 }

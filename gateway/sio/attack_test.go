@@ -31,7 +31,7 @@ func (b *bench) eavesdrop() (clients, packets *atomic.Int32) {
 	clients, packets = new(atomic.Int32), new(atomic.Int32)
 	err := b.library.engine.On("connection", func(args ...any) {
 		clients.Add(1)
-		s := args[0].(*seam)
+		s := args[0].(*adapter)
 		onData := s.onData
 		s.onData = func(args ...any) {
 			packets.Add(1)
@@ -370,7 +370,7 @@ func TestLargeEventsCostLittle(t *testing.T) {
 func TestRegistrationsThatWait(t *testing.T) {
 	const more = 6
 	t.Run("bus away", func(inner *testing.T) {
-		b := start(inner, func(c *Config) { c.GapEvent = "" }) // whose place among the answers is open
+		b := start(inner, func(c *config) { c.GapEvent = "" }) // whose place among the answers is open
 		p := b.join(4)
 		natstest.Stop(b.nats)
 		for range maxPending + more {
@@ -430,3 +430,26 @@ func TestNothingPrivateIsLogged(t *testing.T) {
 type writer func([]byte) (int, error)
 
 func (w writer) Write(b []byte) (int, error) { return w(b) }
+
+// A page that sends without end is closed, and its neighbour hears.
+func TestTooManyFrames(t *testing.T) {
+	b := start(t, func(c *config) { c.MaxFrames = 10 })
+	neighbour := b.join(4)
+	neighbour.register("42")
+	for _, polling := range [][]bool{nil, {true}} {
+		p := b.join(4, polling...)
+		p.register("42")
+		go func() {
+			for p.transport.Send(`42["other"]`) == nil {
+			}
+		}()
+		for got := p.next(); got != "" && got != "1"; {
+			got = p.next()
+		}
+	}
+	b.wantClosed(eio.ReasonFrames, 2)
+	if n := b.emit("42", "alert"); n != 1 {
+		t.Errorf("%d sockets took it", n)
+	}
+	neighbour.want(`42["alert"]`)
+}

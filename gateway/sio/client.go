@@ -14,17 +14,17 @@ import (
 // A client is a browser's connection: one session, and the namespaces that it
 // has joined. Its methods run in the session's turns, one at a time.
 type client struct {
-	gateway *Gateway
+	server  *Server
 	session *eio.Session
-	spaces  []*space
+	sockets []*socket
 	expiry  *time.Timer  // closes the session, unless it joins a namespace; nil once it has
 	pending atomic.Int32 // registrations that NATS has not confirmed
 }
 
-func (g *Gateway) onOpen(s *eio.Session) {
-	c := &client{gateway: g, session: s}
+func (srv *Server) onOpen(s *eio.Session) {
+	c := &client{server: srv, session: s}
 	s.Data = c
-	c.expiry = time.AfterFunc(g.ConnectTimeout, func() { s.Close(reasonIdle) })
+	c.expiry = time.AfterFunc(srv.ConnectTimeout, func() { s.Close(reasonIdle) })
 	if s.Protocol() < 4 {
 		c.join("/") // clients before 3.0 do not ask for it: they are in it
 	}
@@ -45,14 +45,14 @@ func (c *client) onMessage(data []byte, binary bool) {
 		c.session.Close(eio.ReasonProtocol)
 		return
 	}
-	i := slices.IndexFunc(c.spaces, func(s *space) bool { return s.name == p.path() })
+	i := slices.IndexFunc(c.sockets, func(s *socket) bool { return s.namespace == p.path() })
 	joined := i >= 0
 	switch {
 	case p.kind == parser.BINARY_EVENT, p.kind == parser.BINARY_ACK:
 	case p.kind == parser.CONNECT && !joined:
 		c.onConnect(p)
 	case p.kind == parser.EVENT && joined:
-		c.onEvent(c.spaces[i], p)
+		c.onEvent(c.sockets[i], p)
 	case p.kind == parser.DISCONNECT && joined:
 		c.leave(i)
 	case p.kind == parser.ACK && joined:
@@ -80,15 +80,15 @@ func (c *client) onConnect(p packet) {
 // on. The namespace's name is the library's: it takes several spellings for one
 // (in EIO 3 it reads a URL), and all sockets of a user share a frame.
 func (c *client) join(namespace string) {
-	decision := c.gateway.library.decide(c.session, namespace)
+	decision := c.server.library.decide(c.session, namespace)
 	if joined := decision.joined; joined != nil {
 		name := joined.Nsp().Name()
-		if slices.ContainsFunc(c.spaces, func(s *space) bool { return s.name == name }) {
+		if slices.ContainsFunc(c.sockets, func(s *socket) bool { return s.namespace == name }) {
 			c.session.Close(eio.ReasonProtocol) // it is in there, by another spelling
 			return
 		}
 		c.stopExpiry()
-		c.spaces = append(c.spaces, newSpace(c, name, string(joined.Id())))
+		c.sockets = append(c.sockets, newSocket(c, name, string(joined.Id())))
 	}
 	if len(decision.answer) > 0 {
 		c.session.Send(eio.Message(decision.answer))
@@ -105,14 +105,14 @@ func (c *client) stopExpiry() {
 
 // leave ends the i-th namespace of a client that stays connected.
 func (c *client) leave(i int) {
-	s := c.spaces[i]
-	c.spaces = slices.Delete(c.spaces, i, i+1)
+	s := c.sockets[i]
+	c.sockets = slices.Delete(c.sockets, i, i+1)
 	s.end()
 }
 
 func (c *client) onClose() {
 	c.stopExpiry()
-	for _, s := range c.spaces {
+	for _, s := range c.sockets {
 		s.end()
 	}
 }

@@ -67,7 +67,7 @@ func TestConnectUnknownNamespace(t *testing.T) {
 
 // A browser that joins nothing does not stay (trap M3).
 func TestConnectTimeout(t *testing.T) {
-	b := start(t, func(c *Config) { c.ConnectTimeout = 500 * time.Millisecond })
+	b := start(t, func(c *config) { c.SocketIO.ConnectTimeout = 500 * time.Millisecond })
 	silent, refused, polling := b.open(4), b.open(4), b.open(4, true)
 	refused.send("40/random,")
 	refused.want(`44/random,{"message":"Invalid namespace"}`)
@@ -86,7 +86,7 @@ func TestConnectTimeout(t *testing.T) {
 // A CONNECT in the moment in which the time for it is over: joined or closed,
 // and nothing in between.
 func TestConnectAgainstTimeout(t *testing.T) {
-	b := start(t, func(c *Config) { c.ConnectTimeout = time.Millisecond })
+	b := start(t, func(c *config) { c.SocketIO.ConnectTimeout = time.Millisecond })
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {

@@ -9,7 +9,7 @@ import (
 // A page of any generation hears that it may have missed something, one that
 // registered nothing does not.
 func TestGapIsHeard(t *testing.T) {
-	b := start(t, func(c *Config) { c.GapEvent = "пропуск" })
+	b := start(t, func(c *config) { c.GapEvent = "пропуск" })
 	idle := b.join(4)
 	pages := map[*tab]string{b.join(4): "пропуск", b.join(3): `\u043f\u0440\u043e\u043f\u0443\u0441\u043a`, b.join(3, true): `\u043f\u0440\u043e\u043f\u0443\u0441\u043a`}
 	for page := range pages {
@@ -29,7 +29,7 @@ func TestGapIsHeard(t *testing.T) {
 }
 
 func TestMaxIDs(t *testing.T) {
-	b := start(t, func(c *Config) { c.MaxIDs = 2 })
+	b := start(t, func(c *config) { c.SocketIO.MaxIDs = 2 })
 	p := b.join(4)
 	const tooMany = `[{"ok":false,"error":"too many ids: a socket may hold 2"}]`
 	p.send(`421["register",{"userid":[1,2,3]}]`)
@@ -38,23 +38,6 @@ func TestMaxIDs(t *testing.T) {
 	p.want(`432[{"ok":true}]`)
 	p.send(`423["register",{"userid":3}]`)
 	p.want("433" + tooMany)
-}
-
-func TestConfigSaysWhatIsWrong(t *testing.T) {
-	if err := DefaultConfig().Validate(); err != nil {
-		t.Error(err)
-	}
-	for flag, change := range map[string]func(*Config){
-		"--max-ids is 0":                func(c *Config) { c.MaxIDs = 0 },
-		`--gap-event is "disconnect"`:   func(c *Config) { c.GapEvent = "disconnect" },
-		`--gap-event is "` + long + `"`: func(c *Config) { c.GapEvent = long },
-	} {
-		c := DefaultConfig()
-		change(&c)
-		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), flag+": it must be at ") {
-			t.Errorf("%s: %v", flag, err)
-		}
-	}
 }
 
 var long = strings.Repeat("x", 101)

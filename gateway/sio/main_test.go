@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -30,7 +29,7 @@ func TestMain(m *testing.M) {
 
 // A bench is a gateway on a real nats-server, with a publisher on a connection of its own.
 type bench struct {
-	*Gateway
+	*gateway
 	t    testing.TB
 	url  string
 	nats *server.Server
@@ -42,22 +41,22 @@ type bench struct {
 }
 
 // start starts a gateway. At the end of the test nothing of a socket may be left in it.
-func start(t testing.TB, change ...func(*Config)) *bench {
+func start(t testing.TB, change ...func(*config)) *bench {
 	t.Helper()
 	b := &bench{t: t, nats: natstest.Start(t), counted: prometheus.NewRegistry()}
 	nc := natstest.Connect(t, b.nats)
 	b.bus = nc
 	b.pub = natstest.Connect(t, b.nats)
-	cfg := DefaultConfig()
+	cfg := defaultConfig()
 	for _, f := range change {
 		f(&cfg)
 	}
 	var err error
-	if b.Gateway, err = New(cfg, "gw", nc, slog.New(slog.DiscardHandler), b.counted); err != nil {
+	if b.gateway, err = newGateway(cfg, "gw", nc, slog.New(slog.DiscardHandler), b.counted); err != nil {
 		t.Fatal(err)
 	}
 	router := gin.New()
-	b.Mount(router, http.NotFoundHandler())
+	b.Mount(router)
 	web := httptest.NewServer(router)
 	b.url = web.URL
 	b.emit("nobody", "e") // the publisher subscribes to answers
@@ -73,7 +72,7 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 		if n := b.closed(eio.ReasonPanicking); n != 0 {
 			t.Errorf("%d connections met a fault of ours", n)
 		}
-		b.Gateway.Close()
+		b.gateway.Close()
 		web.Close()
 	})
 	return b

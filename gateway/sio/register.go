@@ -19,8 +19,8 @@ var (
 	errPending = errors.New("too many registrations at once")
 )
 
-// onEvent handles register and unregister; a page may send other events, they are nobody's.
-func (c *client) onEvent(s *space, p packet) {
+// onEvent handles register and unregister. A page may send other events; nothing is done with them.
+func (c *client) onEvent(s *socket, p packet) {
 	name, args, ok := p.event()
 	if !ok || wire.Reserved(name) {
 		c.session.Close(eio.ReasonProtocol)
@@ -29,18 +29,18 @@ func (c *client) onEvent(s *space, p packet) {
 	if name != "register" && name != "unregister" {
 		return
 	}
-	subjects, err := userSubjects(args, c.gateway.MaxIDs)
+	subjects, err := userSubjects(args, c.server.MaxIDs)
 	switch {
 	case err != nil:
 		c.answer(s, name, p.ack, err)
 	case name == "unregister":
-		c.gateway.hub.Unregister(s.member, subjects)
+		c.server.hub.Unregister(s.member, subjects)
 		c.answer(s, name, p.ack, nil)
 	case c.pending.Add(1) > maxPending:
 		c.pending.Add(-1)
 		c.answer(s, name, p.ack, errPending)
 	default:
-		c.gateway.hub.Register(s.member, subjects, func(err error) {
+		c.server.hub.Register(s.member, subjects, func(err error) {
 			c.pending.Add(-1)
 			if err == nil {
 				s.registered()
@@ -51,16 +51,16 @@ func (c *client) onEvent(s *space, p packet) {
 }
 
 // answer counts what became of a registration and tells the page, if it gave a callback.
-func (c *client) answer(s *space, event, ack string, err error) {
+func (c *client) answer(s *socket, event, ack string, err error) {
 	result := "ok"
 	answer := []byte(`[{"ok":true}]`)
 	if err != nil {
 		result = "refused"
-		c.gateway.log.Debug("registration refused", slog.String("event", event), slog.Any("error", err))
+		c.server.log.Debug("registration refused", slog.String("event", event), slog.Any("error", err))
 		answer = wire.AppendString([]byte(`[{"ok":false,"error":`), err.Error())
 		answer = append(answer, `}]`...)
 	}
-	c.gateway.metrics.registrations.WithLabelValues(event, result).Inc()
+	c.server.metrics.registrations.WithLabelValues(event, result).Inc()
 	s.acknowledge(ack, answer)
 }
 

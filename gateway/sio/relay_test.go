@@ -39,10 +39,10 @@ type fleet struct {
 }
 
 // startFleet starts n gateways, spread over the servers.
-func startFleet(t testing.TB, servers []*server.Server, n int, change ...func(*Config)) *fleet {
+func startFleet(t testing.TB, servers []*server.Server, n int, change ...func(*config)) *fleet {
 	t.Helper()
 	f := &fleet{t: t}
-	cfg := DefaultConfig()
+	cfg := defaultConfig()
 	cfg.MaxFrames = 0 // tests send as fast as they can
 	for _, c := range change {
 		c(&cfg)
@@ -52,12 +52,12 @@ func startFleet(t testing.TB, servers []*server.Server, n int, change ...func(*C
 		s := servers[i%len(servers)]
 		b := &bench{t: t, nats: s, counted: prometheus.NewRegistry(), bus: natstest.Connect(t, s), pub: natstest.Connect(t, s)}
 		var err error
-		if b.Gateway, err = New(cfg, "gw-"+strconv.Itoa(i), b.bus, slog.New(slog.DiscardHandler), b.counted); err != nil {
+		if b.gateway, err = newGateway(cfg, "gw-"+strconv.Itoa(i), b.bus, slog.New(slog.DiscardHandler), b.counted); err != nil {
 			t.Fatal(err)
 		}
 		b.flush(b.bus)
 		router := gin.New()
-		b.Mount(router, http.NotFoundHandler())
+		b.Mount(router)
 		web := httptest.NewServer(router)
 		b.url = web.URL
 		target, err := url.Parse(web.URL)
@@ -67,7 +67,7 @@ func startFleet(t testing.TB, servers []*server.Server, n int, change ...func(*C
 		targets = append(targets, target)
 		f.nodes = append(f.nodes, b)
 		t.Cleanup(func() {
-			b.Gateway.Close()
+			b.gateway.Close()
 			web.Close()
 			b.wantNothing()
 			if n := b.closed(eio.ReasonPanicking); n != 0 {
@@ -472,7 +472,7 @@ func TestPageLeaves(t *testing.T) {
 
 // A browser behind another node that does not read is closed as slow, and takes no memory for it.
 func TestSlowThroughPipe(t *testing.T) {
-	f := startFleet(t, natstest.Cluster(t, 2), 2, func(c *Config) { c.WriteTimeout = 10 * time.Second })
+	f := startFleet(t, natstest.Cluster(t, 2), 2, func(c *config) { c.WriteTimeout = 10 * time.Second })
 	owner, other := f.nodes[0], f.nodes[1]
 	v := visit(t, owner.url, 4).join(owner.url, "42")
 	socket := v.upgrade(other.url, func(string) {})
@@ -546,7 +546,7 @@ func TestReceiptFollowsPipe(t *testing.T) {
 
 // The pages at a node that drains come back to others, and hear before what was OK.
 func TestDrainEndsPipes(t *testing.T) {
-	f := startFleet(t, natstest.Cluster(t, 2), 2, func(c *Config) { c.Drain = 500 * time.Millisecond })
+	f := startFleet(t, natstest.Cluster(t, 2), 2, func(c *config) { c.Drain = 500 * time.Millisecond })
 	owner, other := f.nodes[0], f.nodes[1]
 	const pages = 5
 	var all sync.WaitGroup
@@ -586,7 +586,7 @@ func TestDrainEndsPipes(t *testing.T) {
 // A node that drains passes on no poll and no websocket: they would end with
 // it, and with them the connection of a browser that has just come from here.
 func TestNothingNewIsPassedOnInADrain(t *testing.T) {
-	f := startFleet(t, natstest.Cluster(t, 2), 2, func(c *Config) { c.Drain = 0 })
+	f := startFleet(t, natstest.Cluster(t, 2), 2, func(c *config) { c.Drain = 0 })
 	owner, other := f.nodes[0], f.nodes[1]
 	v := visit(t, owner.url, 4).join(owner.url, "42")
 	other.Drain(context.Background())

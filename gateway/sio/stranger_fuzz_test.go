@@ -89,7 +89,7 @@ func FuzzStranger(f *testing.F) {
 		f.Add(byte(seed.eio-2), seed.how, []byte(seed.input))
 	}
 
-	b := start(f, func(c *Config) { c.PingInterval = time.Hour })
+	b := start(f, func(c *config) { c.PingInterval = time.Hour })
 	neighbour := b.join(4)
 	neighbour.register("neighbour")
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: siotest.Patience}

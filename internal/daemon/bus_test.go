@@ -246,7 +246,7 @@ func TestWhereabouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Shutdown()
-	admin.Serve(p.Health.AdminHandler(p.Metrics), p.Log, func(err error) { t.Error(err) })
+	admin.Serve(p.Admin, p.Log, func(err error) { t.Error(err) })
 	if _, body := get(t, admin.URL()+"/readyz"); !strings.Contains(body, "nats-7 at "+s.ClientURL()) {
 		t.Errorf("/readyz: %s", body)
 	}

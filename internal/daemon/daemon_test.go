@@ -87,7 +87,7 @@ func TestReadiness(t *testing.T) {
 	for name, c := range map[string]struct {
 		handler http.Handler
 		body    string
-	}{"public": {public, "not ready\n"}, "private": {h.AdminHandler(prometheus.NewRegistry()), "not ready\nnats: secret.host is away\n"}} {
+	}{"public": {public, "not ready\n"}, "private": {newAdmin(h, prometheus.NewRegistry()), "not ready\nnats: secret.host is away\n"}} {
 		s, err := Bind("127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

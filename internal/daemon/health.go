@@ -4,14 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/pprof"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/gin-gonic/gin"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Health knows whether the process can do its work. It is safe for concurrent use.
@@ -80,36 +77,22 @@ func (h *Health) Mount(r gin.IRouter) {
 
 func alive(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") }
 
-// AdminHandler serves the private listener.
-func (h *Health) AdminHandler(metrics prometheus.Gatherer) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", alive)
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		answer := "ready\n"
-		if reasons := h.reasons(); len(reasons) > 0 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			answer = fmt.Sprintf("not ready\n%s\n", strings.Join(reasons, "\n"))
-		}
-		_, _ = fmt.Fprint(w, answer, h.known())
-	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("GET /{$}", h.status)
-	return mux
+// ready answers with what is known and, where the process is not ready, why.
+func (h *Health) ready(w http.ResponseWriter, _ *http.Request) {
+	answer := "ready\n"
+	if reasons := h.reasons(); len(reasons) > 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		answer = fmt.Sprintf("not ready\n%s\n", strings.Join(reasons, "\n"))
+	}
+	_, _ = fmt.Fprint(w, answer, h.known())
 }
 
-// status is a page for a person at a terminal: what this process is and does.
-func (h *Health) status(w http.ResponseWriter, _ *http.Request) {
-	ready := "ready"
+// state is one line: ready, or why not.
+func (h *Health) state() string {
 	if reasons := h.reasons(); len(reasons) > 0 {
-		ready = strings.Join(reasons, "; ")
+		return strings.Join(reasons, "; ")
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = fmt.Fprintf(w, "%s%-12s %s\n\n/metrics  /debug/pprof/  /healthz  /readyz\n", h.known(), "state", ready)
+	return "ready"
 }
 
 // known is all facts, one a line.

@@ -10,7 +10,7 @@ import (
 func TestHealthcheck(t *testing.T) {
 	p := newProcess()
 	p.Health.Check("nats", func() error { return errors.New("away") })
-	running := newServer(t, p.Health.AdminHandler(p.Metrics))
+	running := newServer(t, p.Admin)
 	_, port, err := net.SplitHostPort(running.Addr())
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ func newProcess() *Process {
 // Balancers and wget --spider ask by HEAD.
 func TestHealthByHead(t *testing.T) {
 	p := newProcess()
-	for name, s := range map[string]*Server{"public": newServer(t, p.NewRouter()), "private": newServer(t, p.Health.AdminHandler(p.Metrics))} {
+	for name, s := range map[string]*Server{"public": newServer(t, p.NewRouter()), "private": newServer(t, p.Admin)} {
 		for _, path := range []string{"/healthz", "/readyz"} {
 			answer, err := http.Head(s.URL() + path)
 			if err != nil {
@@ -52,7 +52,7 @@ func TestHealthByHead(t *testing.T) {
 func TestPrivateIsPrivate(t *testing.T) {
 	p := newProcess()
 	p.Health.Check("nats", func() error { return errors.New("secret-reason") })
-	public, private := newServer(t, p.NewRouter()), newServer(t, p.Health.AdminHandler(p.Metrics))
+	public, private := newServer(t, p.NewRouter()), newServer(t, p.Admin)
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/heap", "/"} {
 		if status, body := get(t, private.URL()+path); status != 200 || body == "" {
 			t.Errorf("private %s: %d", path, status)

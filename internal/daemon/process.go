@@ -18,6 +18,7 @@ type Process struct {
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
 	Health  *Health
+	Admin   *Admin // the private listener's pages
 }
 
 // NewProcess returns a process that logs to stderr.
@@ -28,6 +29,7 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 		Metrics: prometheus.NewRegistry(),
 		Health:  NewHealth(),
 	}
+	p.Admin = newAdmin(p.Health, p.Metrics)
 	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	started := time.Now()
 	p.Health.Fact("node", func() string { return cfg.Node })
@@ -49,7 +51,7 @@ func (p *Process) ServeAdmin(fail func(error)) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	admin.Serve(p.Health.AdminHandler(p.Metrics), p.Log, fail)
+	admin.Serve(p.Admin, p.Log, fail)
 	p.Log.Info("private listener", "url", admin.URL())
 	return admin.Shutdown, nil
 }

@@ -1,4 +1,4 @@
-package eio
+package ws
 
 import (
 	"syscall"

@@ -1,4 +1,4 @@
-package eio
+package visitor
 
 import (
 	"testing"
@@ -7,41 +7,45 @@ import (
 
 func TestBucket(t *testing.T) {
 	for _, rate := range []int{1, 4, 100, 1_000_000} {
-		var b bucket
+		var b Bucket
 		now := int64(time.Hour)
 		for range 2 {
 			taken := 0
-			for b.take(now, rate) {
+			for b.Take(now, rate) == 0 {
 				taken++
 			}
 			if want := 10 * rate; taken != want {
 				t.Errorf("%d a second: %d at once, want %d", rate, taken, want)
 			}
-			if b.full(now) || b.take(now+int64(time.Second)/int64(rate)-1, rate) {
+			between := time.Second / time.Duration(rate)
+			if wait := b.Take(now, rate); wait != between {
+				t.Errorf("%d a second: told to wait %v, want %v", rate, wait, between)
+			}
+			if b.Full(now) || b.Take(now+int64(between)-1, rate) == 0 {
 				t.Errorf("%d a second: a token too early", rate)
 			}
 			now += int64(time.Second)
 			for range rate {
-				if !b.take(now, rate) {
+				if b.Take(now, rate) != 0 {
 					t.Errorf("%d a second: not after a second", rate)
 				}
 			}
-			if b.take(now, rate) {
+			if b.Take(now, rate) == 0 {
 				t.Errorf("%d a second: more than that after a second", rate)
 			}
-			now += int64(burst) + int64(time.Second)
-			if !b.full(now) {
+			now += int64(Burst) + int64(time.Second)
+			if !b.Full(now) {
 				t.Errorf("%d a second: not full again", rate)
 			}
 		}
 	}
-	var b bucket
+	var b Bucket
 	for range 1_000_000 {
-		if !b.take(1, 0) {
+		if b.Take(1, 0) != 0 {
 			t.Fatal("no limit limits")
 		}
 	}
-	if !b.full(1) {
+	if !b.Full(1) {
 		t.Error("no limit counts")
 	}
 }

@@ -1,10 +1,9 @@
-package eio
+package visitor
 
 import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
@@ -85,19 +84,19 @@ func TestClientAddress(t *testing.T) {
 		{"/run/x.sock", []string{"198.51.100.7"}, "exempt"},
 		{"203.0.113.1", nil, "exempt"},
 	} {
-		srv := &Server{Config: Config{TrustedProxies: trusted}, Log: slog.New(slog.DiscardHandler)}
+		addresses := &Addresses{AddressConfig: AddressConfig{TrustedProxies: trusted}, Log: slog.New(slog.DiscardHandler)}
 		r := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": c.forwarded}}
 		got := "exempt"
-		if a := srv.addressOf(r); a.IsValid() {
+		if a := addresses.Of(r); a.IsValid() {
 			got = a.String()
 		}
 		if got != c.want {
 			t.Errorf("%s for %q: %s, want %s", c.peer, c.forwarded, got, c.want)
 		}
 	}
-	srv := &Server{Config: Config{LimitLoopback: true}, Log: slog.New(slog.DiscardHandler)}
+	addresses := &Addresses{AddressConfig: AddressConfig{LimitLoopback: true}, Log: slog.New(slog.DiscardHandler)}
 	for peer, want := range map[string]string{"127.0.0.1:1": "127.0.0.1", "[::1]:1": "::"} {
-		if got := srv.addressOf(&http.Request{RemoteAddr: peer}); got.String() != want {
+		if got := addresses.Of(&http.Request{RemoteAddr: peer}); got.String() != want {
 			t.Errorf("%s, with loopback limited: %s, want %s", peer, got, want)
 		}
 	}
@@ -120,24 +119,10 @@ func FuzzForwarded(f *testing.F) {
 		if got := clientAddress(browser, []string{s}, trusted); got != browser {
 			t.Errorf("%q decides for a stranger: %s", s, got)
 		}
-		if got := clientAddress(proxy, []string{s}, trusted); !got.IsValid() || got != plain(got) {
+		if got := clientAddress(proxy, []string{s}, trusted); !got.IsValid() || got != canonical(got) {
 			t.Errorf("%q: %s", s, got)
 		}
 	})
-}
-
-// A connection that has no address is served as any.
-func TestNoAddress(t *testing.T) {
-	a := start(t, func(c *Config) { c.MaxSocketsPerAddress, c.LimitLoopback = 1, true })
-	for _, remote := range []string{"", "@", "pipe", "1.2.3.4", "[::1", "@"} {
-		r := httptest.NewRequest(http.MethodGet, "/socket.io/?EIO=4&transport=polling", nil)
-		r.RemoteAddr = remote
-		w := httptest.NewRecorder()
-		a.ServeHTTP(w, r)
-		if w.Code != http.StatusOK {
-			t.Errorf("%q: %d %s", remote, w.Code, w.Body)
-		}
-	}
 }
 
 // lockedBuilder is a log that is read while it is written.
@@ -175,23 +160,23 @@ func TestProxyIsWarnedOf(t *testing.T) {
 		"no address":   {"@", "X-Forwarded-For", nil, 0},
 	} {
 		log := &lockedBuilder{}
-		srv := &Server{Config: Config{TrustedProxies: networks(t, c.trusted...)}, Log: slog.New(slog.NewTextHandler(log, nil))}
+		addresses := &Addresses{AddressConfig: AddressConfig{TrustedProxies: networks(t, c.trusted...)}, Log: slog.New(slog.NewTextHandler(log, nil))}
 		r := &http.Request{RemoteAddr: c.peer, Header: http.Header{}}
 		r.Header.Set(c.header, "198.51.100.7")
 		for range 3 {
-			srv.addressOf(r)
+			addresses.Of(r)
 		}
 		if got := strings.Count(log.String(), "--trusted-proxies"); got != c.want {
 			t.Errorf("%s: warned %d times, want %d: %s", name, got, c.want, log)
 		}
 	}
 	log := &lockedBuilder{}
-	a := start(t)
-	a.Log = slog.New(slog.NewTextHandler(log, nil))
-	p := a.newPoller("EIO=4&transport=polling")
+	addresses := &Addresses{Log: slog.New(slog.NewTextHandler(log, nil))}
 	var all sync.WaitGroup
 	for range 4 {
-		all.Go(func() { p.request(http.MethodGet, "", "X-Forwarded-For", "198.51.100.7") })
+		all.Go(func() {
+			addresses.Of(&http.Request{RemoteAddr: "127.0.0.1:1", Header: http.Header{"X-Forwarded-For": {"198.51.100.7"}}})
+		})
 	}
 	all.Wait()
 	if got := fmt.Sprint(strings.Count(log.String(), "proxy=127.0.0.1")); got != "1" {

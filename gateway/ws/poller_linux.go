@@ -1,4 +1,4 @@
-package eio
+package ws
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// A poller waits for what comes on the idle websockets of a server, in one
+// A poller waits for what comes on the idle connections of a server, in one
 // goroutine for all. Where there is none (on other systems, for connections
 // without a descriptor, and for upgrades, which have a deadline) each waits in
-// a goroutine of its own: 2.5 KiB a socket, and a stack more that the collector
+// a goroutine of its own: 2.5 KiB a connection, and a stack more that the collector
 // looks at.
 //
 // It is an epoll(7): level-triggered, armed anew for each wait. The runtime
@@ -22,38 +22,32 @@ type poller struct {
 	descriptor int      // the epoll's, with file
 	file       *os.File // nil before the first wait
 	stopped    bool
-	parked     []parked // by descriptor
+	parked     []*Conn // those that wait, by descriptor
 
 	running sync.WaitGroup // the goroutine
 }
 
-// parked is a websocket that waits, and the session that will read it.
-type parked struct {
-	session *Session
-	socket  *wsConn
-}
-
-// A parking is a websocket's place in the poller. Guarded by poller.mu.
+// A parking is a connection's place in the poller. Guarded by poller.mu.
 type parking struct {
+	place   int // its descriptor
 	waits   bool
-	place   int  // its descriptor
 	known   bool // to the epoll
 	aborted bool // it will not wait again
 }
 
-// park makes sure that [Session.wake] is called once, in a goroutine of its
-// own, when there is something to read or the websocket is aborted. It returns
+// park makes sure that [Conn.wake] is called once, in a goroutine of its own,
+// when there is something to read or the connection is aborted. It returns
 // false, and has done nothing, where the caller has to wait.
-func (p *poller) park(session *Session, socket *wsConn) (waits bool) {
-	if socket.raw == nil {
+func (p *poller) park(c *Conn) (waits bool) {
+	if c.raw == nil {
 		return false
 	}
-	_ = socket.raw.Control(func(fd uintptr) {
+	_ = c.raw.Control(func(fd uintptr) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		place := int(fd) //nolint:gosec // a descriptor
-		if !socket.parking.aborted && p.start() == nil && p.arm(place, &socket.parking) == nil {
-			p.parked[place] = parked{session, socket}
+		if !c.parking.aborted && p.start() == nil && p.arm(place, &c.parking) == nil {
+			p.parked[place] = c
 			waits = true
 		}
 	})
@@ -75,7 +69,7 @@ func (p *poller) arm(place int, is *parking) error {
 	}
 	is.waits, is.known, is.place = true, true, place
 	if short := place + 1 - len(p.parked); short > 0 {
-		p.parked = append(p.parked, make([]parked, short)...)
+		p.parked = append(p.parked, make([]*Conn, short)...)
 	}
 	return nil
 }
@@ -100,8 +94,8 @@ func (p *poller) start() error {
 	file := os.NewFile(uintptr(descriptor), "epoll")
 	raw, err := file.SyscallConn()
 	if err == nil {
-		// An error is the only word that the runtime does not poll this one:
-		// whoever parked here would wait for ever.
+		// Only this error tells that the runtime does not poll the file: what
+		// is parked here would wait for ever.
 		err = file.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
@@ -113,7 +107,7 @@ func (p *poller) start() error {
 	return nil
 }
 
-// stop ends the goroutine. No websocket may be parked any more.
+// stop ends the goroutine. No connection may be parked any more.
 func (p *poller) stop() {
 	p.mu.Lock()
 	p.stopped = true
@@ -125,52 +119,51 @@ func (p *poller) stop() {
 	p.running.Wait()
 }
 
-// run wakes the websockets on which something has come, until stop.
+// run wakes the connections on which something has come, until stop.
 func (p *poller) run(raw syscall.RawConn) {
 	events := make([]syscall.EpollEvent, 128)
 	for {
 		var n int
 		err := raw.Read(func(fd uintptr) bool {
 			n, _ = syscall.EpollWait(int(fd), events, 0) //nolint:gosec // a descriptor
-			return n != 0                                // the runtime tells of news once: only who has found nothing may wait
+			return n != 0                                // the runtime tells of news once: it may wait only when nothing was found
 		})
 		if err != nil {
 			return
 		}
 		for _, event := range events[:max(n, 0)] { // -1 if interrupted
 			p.mu.Lock()
-			who := p.parked[event.Fd]
-			p.take(who.socket)
+			c := p.parked[event.Fd]
+			p.take(c)
 			p.mu.Unlock()
-			// Another websocket than the one of the event may have the
+			// Another connection than the one of the event may have the
 			// descriptor by now; it finds nothing to read, and waits on.
-			if who.socket != nil {
-				go who.session.wake(who.socket)
+			if c != nil {
+				go c.wake()
 			}
 		}
 	}
 }
 
-// take ends a wait, if there is one. The caller holds mu.
-func (p *poller) take(socket *wsConn) (was parked) {
-	if socket == nil || !socket.parking.waits {
-		return parked{}
+// take ends a wait, and reports whether there was one. The caller holds mu.
+func (p *poller) take(c *Conn) (waited bool) {
+	if c == nil || !c.parking.waits {
+		return false
 	}
-	was = p.parked[socket.parking.place]
-	p.parked[socket.parking.place] = parked{}
-	socket.parking.waits = false
-	return was
+	p.parked[c.parking.place] = nil
+	c.parking.waits = false
+	return true
 }
 
-// abort keeps a websocket from waiting again. It returns how to wake it, which
-// is to be called when its connection is closed. Not before the descriptor is
+// abort keeps a connection from waiting again. It returns how to wake it, which
+// is to be called when the connection is closed. Not before the descriptor is
 // closed can another connection get it, and by then it is nobody's here.
-func (p *poller) abort(socket *wsConn) (wake func()) {
+func (p *poller) abort(c *Conn) (wake func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	socket.parking.aborted = true
-	if was := p.take(socket); was.socket != nil {
-		return func() { go was.session.wake(socket) }
+	c.parking.aborted = true
+	if p.take(c) {
+		return func() { go c.wake() }
 	}
 	return func() {}
 }

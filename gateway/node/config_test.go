@@ -1,4 +1,4 @@
-package sio
+package node
 
 import (
 	"errors"
@@ -7,9 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ramainen/doit-socket/gateway/eio"
 	"github.com/ramainen/doit-socket/internal/daemon"
-	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 // parse reads flags as the programs do.
@@ -68,60 +66,21 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// Who is turned away is counted, and all that can be is known from the start.
-func TestRefusedIsCounted(t *testing.T) {
-	b := start(t, func(c *Config) { c.MaxSockets = 1 })
-	refused := func() map[string]float64 {
-		families, err := b.counted.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		counts := make(map[string]float64)
-		for _, family := range families {
-			for _, metric := range family.GetMetric() {
-				if family.GetName() == "doit_gateway_refused_total" {
-					counts[metric.GetLabel()[0].GetValue()] = metric.GetCounter().GetValue()
-				}
-			}
-		}
-		return counts
+func TestConfigSaysWhatIsWrong(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
 	}
-	want := map[string]float64{"origin": 0, "draining": 0, "max sockets": 0, "address sockets": 0, "address handshakes": 0}
-	if got := refused(); !reflect.DeepEqual(got, want) {
-		t.Errorf("%v, want %v", got, want)
-	}
-	page := b.join(4)
-	for range 3 {
-		if _, err := siotest.DialSocket(b.url, "EIO=4&transport=websocket"); err == nil {
-			t.Error("let in")
+	for flag, change := range map[string]func(*Config){
+		"--max-ids is 0":                func(c *Config) { c.SocketIO.MaxIDs = 0 },
+		`--gap-event is "disconnect"`:   func(c *Config) { c.GapEvent = "disconnect" },
+		`--gap-event is "` + long + `"`: func(c *Config) { c.GapEvent = long },
+	} {
+		c := DefaultConfig()
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), flag+": it must be at ") {
+			t.Errorf("%s: %v", flag, err)
 		}
 	}
-	want["max sockets"] = 3
-	if got := refused(); !reflect.DeepEqual(got, want) {
-		t.Errorf("%v, want %v", got, want)
-	}
-	page.wantAlive()
 }
 
-// A page that sends without end is closed, and its neighbour hears.
-func TestTooManyFrames(t *testing.T) {
-	b := start(t, func(c *Config) { c.MaxFrames = 10 })
-	neighbour := b.join(4)
-	neighbour.register("42")
-	for _, polling := range [][]bool{nil, {true}} {
-		p := b.join(4, polling...)
-		p.register("42")
-		go func() {
-			for p.transport.Send(`42["other"]`) == nil {
-			}
-		}()
-		for got := p.next(); got != "" && got != "1"; {
-			got = p.next()
-		}
-	}
-	b.wantClosed(eio.ReasonFrames, 2)
-	if n := b.emit("42", "alert"); n != 1 {
-		t.Errorf("%d sockets took it", n)
-	}
-	neighbour.want(`42["alert"]`)
-}
+var long = strings.Repeat("x", 101)

@@ -9,45 +9,45 @@ import (
 	"github.com/ramainen/doit-socket/gateway/hub"
 )
 
-// A space is a client in a namespace, which pages call a socket. It is the
-// hub's Conn. Send, Flush, Close and ID may be called from any goroutine.
-type space struct {
-	client  *client
-	session *eio.Session // the client's
-	name    string       // of the namespace
-	id      string
-	member  *hub.Socket
-	named   atomic.Bool // it has registered an id, at some time
+// A socket is a client in a namespace. It is the hub's [hub.Conn]. Send, Flush,
+// Close and ID may be called from any goroutine.
+type socket struct {
+	client    *client
+	session   *eio.Session // the client's
+	namespace string
+	id        string
+	member    *hub.Socket
+	named     atomic.Bool // it has registered an id, at some time
 }
 
-func newSpace(c *client, name, id string) *space {
-	s := &space{client: c, session: c.session, name: name, id: id}
-	s.member = c.gateway.hub.Attach(s)
-	c.gateway.sockets.Add(1)
-	c.gateway.nameless.Add(1)
+func newSocket(c *client, namespace, id string) *socket {
+	s := &socket{client: c, session: c.session, namespace: namespace, id: id}
+	s.member = c.server.hub.Attach(s)
+	c.server.sockets.Add(1)
+	c.server.nameless.Add(1)
 	return s
 }
 
 // end takes the socket from the hub.
-func (s *space) end() {
+func (s *socket) end() {
 	s.registered()
-	s.client.gateway.hub.Detach(s.member)
-	s.client.gateway.sockets.Add(-1)
+	s.client.server.hub.Detach(s.member)
+	s.client.server.sockets.Add(-1)
 }
 
-// registered takes the socket from those that nobody can reach.
-func (s *space) registered() {
+// registered takes the socket from those that no emit can reach.
+func (s *socket) registered() {
 	if !s.named.Swap(true) {
-		s.client.gateway.nameless.Add(-1)
+		s.client.server.nameless.Add(-1)
 	}
 }
 
 // ID is the id that the page knows as socket.id.
-func (s *space) ID() string { return s.id }
+func (s *socket) ID() string { return s.id }
 
 // Send queues an event. The first socket encodes it for all of the user's:
 // they are in the same namespace.
-func (s *space) Send(m *hub.Message) bool {
+func (s *socket) Send(m *hub.Message) bool {
 	frame, ok := m.Frame.(*eio.Frame)
 	if !ok {
 		frame = s.frame(packet{kind: parser.EVENT, data: m.Payload})
@@ -57,16 +57,16 @@ func (s *space) Send(m *hub.Message) bool {
 }
 
 // Flush writes what Send has queued and reports whether the socket is open after it.
-func (s *space) Flush() (open bool) { return s.session.Flush() }
+func (s *socket) Flush() (open bool) { return s.session.Flush() }
 
 // Close tells the page that the server disconnects it, for good: clients do
 // not come back by themselves from that, as with Node's socket.disconnect().
-func (s *space) Close() {
+func (s *socket) Close() {
 	s.session.Finish(s.frame(packet{kind: parser.DISCONNECT}), reasonKicked)
 }
 
 // acknowledge answers an event that came with a callback.
-func (s *space) acknowledge(ack string, answer []byte) {
+func (s *socket) acknowledge(ack string, answer []byte) {
 	if ack == "" {
 		return
 	}
@@ -74,7 +74,7 @@ func (s *space) acknowledge(ack string, answer []byte) {
 	s.Flush()
 }
 
-func (s *space) frame(p packet) *eio.Frame {
-	p.namespace = s.name
+func (s *socket) frame(p packet) *eio.Frame {
+	p.namespace = s.namespace
 	return eio.Message(p.head(), p.data)
 }

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package eio
+package ws
 
 import "syscall"
 

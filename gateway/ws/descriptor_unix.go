@@ -1,6 +1,6 @@
 //go:build unix
 
-package eio
+package ws
 
 import (
 	"errors"

@@ -1,0 +1,89 @@
+package node
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/siotest"
+)
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	goleak.VerifyTestMain(m)
+}
+
+// A bench is a gateway on a real nats-server.
+type bench struct {
+	*Node
+	t       testing.TB
+	url     string
+	counted *prometheus.Registry
+}
+
+func start(t testing.TB, change ...func(*Config)) *bench {
+	t.Helper()
+	b := &bench{t: t, counted: prometheus.NewRegistry()}
+	cfg := DefaultConfig()
+	for _, f := range change {
+		f(&cfg)
+	}
+	var err error
+	if b.Node, err = New(cfg, "gw", natstest.Connect(t, natstest.Start(t)), slog.New(slog.DiscardHandler), b.counted); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Start(); err != nil {
+		t.Fatal(err)
+	}
+	router := gin.New()
+	b.Mount(router, http.NotFoundHandler())
+	web := httptest.NewServer(router)
+	b.url = web.URL
+	t.Cleanup(func() {
+		b.Close()
+		web.Close()
+	})
+	return b
+}
+
+// A browser that is turned away is counted, and each reason has its series from the start.
+func TestRefusedIsCounted(t *testing.T) {
+	b := start(t, func(c *Config) { c.MaxSockets = 1 })
+	refused := func() map[string]float64 {
+		families, err := b.counted.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts := make(map[string]float64)
+		for _, family := range families {
+			for _, metric := range family.GetMetric() {
+				if family.GetName() == "doit_gateway_refused_total" {
+					counts[metric.GetLabel()[0].GetValue()] = metric.GetCounter().GetValue()
+				}
+			}
+		}
+		return counts
+	}
+	want := map[string]float64{"origin": 0, "draining": 0, "max sockets": 0, "address sockets": 0, "address handshakes": 0}
+	if got := refused(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	page := siotest.Dial(t, b.url, siotest.Options{})
+	for range 3 {
+		if _, err := siotest.DialSocket(b.url, "EIO=4&transport=websocket"); err == nil {
+			t.Error("let in")
+		}
+	}
+	want["max sockets"] = 3
+	if got := refused(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	page.Register("42")
+}

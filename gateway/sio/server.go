@@ -1,0 +1,87 @@
+// Package sio speaks Socket.IO with browsers: it is the one package that knows
+// zishang520/socket.io/v2, and it stands between our Engine.IO layer and the hub.
+//
+//	browser ──▶ eio.Session ──▶ client.go ──CONNECT──▶ adapter.go ──▶ the library
+//	                               │
+//	                               └──register, unregister──▶ register.go ──▶ hub
+//	hub ──events──▶ socket.go ──▶ eio.Session ──▶ browser
+//
+// The library decides who may join which namespace. Events do not pass
+// through it: it would run each in a goroutine of its own, out of order.
+package sio
+
+import (
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/gateway/hub"
+)
+
+// Config holds what an operator may set of Socket.IO. Zero values are not
+// defaults: the tags carry those, and [DefaultConfig] gives them to tests.
+type Config struct {
+	ConnectTimeout time.Duration `default:"10s" help:"How long a browser may stay connected without joining a namespace."`
+	MaxIDs         int           `name:"max-ids" default:"32" help:"How many ids one socket may hold, at least 1."`
+}
+
+// DefaultConfig returns the defaults of the flags.
+func DefaultConfig() Config { return Config{ConnectTimeout: 10 * time.Second, MaxIDs: 32} }
+
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	if least, most := 100*time.Millisecond, time.Hour; c.ConnectTimeout < least || c.ConnectTimeout > most {
+		return fmt.Errorf("--connect-timeout is %v: it must be %v to %v", c.ConnectTimeout, least, most)
+	}
+	if c.MaxIDs < 1 {
+		return fmt.Errorf("--max-ids is %d: it must be at least 1", c.MaxIDs)
+	}
+	return nil
+}
+
+// A Server is the Socket.IO side of a gateway: it makes sockets of sessions. It
+// is safe for concurrent use.
+type Server struct {
+	Config
+	log     *slog.Logger
+	hub     *hub.Hub
+	library *library
+	metrics *metrics
+
+	sockets  atomic.Int64
+	nameless atomic.Int64 // sockets that have never registered an id
+}
+
+// New returns a server whose sockets register with h. It starts nothing.
+func New(cfg Config, h *hub.Hub, log *slog.Logger, reg prometheus.Registerer) (*Server, error) {
+	library, err := newLibrary()
+	if err != nil {
+		return nil, fmt.Errorf("make the Socket.IO library: %w", err)
+	}
+	srv := &Server{Config: cfg, log: log, hub: h, library: library}
+	srv.metrics = newMetrics(reg, srv)
+	return srv, nil
+}
+
+// Sockets returns how many sockets are connected, registered or not.
+func (srv *Server) Sockets() int { return int(srv.sockets.Load()) }
+
+// Events are what the server hears of the engine's sessions.
+func (srv *Server) Events() eio.Events {
+	return eio.Events{
+		OnOpen: srv.onOpen,
+		OnMessage: func(s *eio.Session, data []byte, binary bool) {
+			s.Data.(*client).onMessage(data, binary)
+		},
+		OnClose: func(s *eio.Session, reason eio.Reason) {
+			srv.metrics.closed.WithLabelValues(string(reason)).Inc()
+			if c, ok := s.Data.(*client); ok {
+				c.onClose()
+			}
+		},
+	}
+}

@@ -1,0 +1,91 @@
+package origin
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func patterns(t testing.TB, list string) (patterns []Pattern) {
+	t.Helper()
+	for s := range strings.FieldsSeq(list) {
+		var p Pattern
+		if err := p.UnmarshalText([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns
+}
+
+// from is a request of a page of the origin.
+func from(origin string) *http.Request { return &http.Request{Header: http.Header{"Origin": {origin}}} }
+
+// What is allowed can be changed while it is asked.
+func TestPolicySet(t *testing.T) {
+	const shop, news = "https://shop.example", "https://news.example"
+	var p Policy
+	if !p.Allows(from(shop)) {
+		t.Error("the zero policy does not allow any origin")
+	}
+	for _, c := range []struct {
+		list       string
+		shop, news bool
+	}{{shop, true, false}, {news, false, true}, {"", true, true}, {"null", false, false}} {
+		p.Set(patterns(t, c.list))
+		if got := p.Allows(from(shop)); got != c.shop {
+			t.Errorf("%q: %s: %v", c.list, shop, got)
+		}
+		if got := p.Allows(from(news)); got != c.news {
+			t.Errorf("%q: %s: %v", c.list, news, got)
+		}
+	}
+}
+
+func TestBadOrigins(t *testing.T) {
+	for _, s := range []string{
+		"", "shop.example", "*.shop.example", "//shop.example", "https:shop.example", "https://", "https://shop.example/", "https://shop.example/path",
+		"https://shop.example?x", "https://shop.example#x", "https://name@shop.example", "https://shop.example:", "https://shop.example:x", "https://shop.example:0", "https://shop.example:65536", "https://shop.example:123456",
+		"https://*", "https://*:8080", "https://**.shop.example", "https://www.*.example", "https://*.[::1]", "https://магазин.рф", "https://shop example", "https://shop.example:80:80", "**",
+	} {
+		if err := new(Pattern).UnmarshalText([]byte(s)); err == nil || !strings.Contains(err.Error(), "https://*.shop.example") || !strings.Contains(err.Error(), "without a path") {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+}
+
+var fuzzedBelow = regexp.MustCompile(`^https://[a-z0-9._-]*\.below\.example(:0*443)?$`)
+
+// What is let in is what the list says, by a reading of its own.
+func FuzzOrigin(f *testing.F) {
+	for _, s := range []string{"https://a.below.example", "HTTPS://A.below.example:443", "https://below.example", "null", "*", "https://*.below.example", "https://evil.example/.below.example", "https://a.below.example:0443", "https://[::1].below.example", "https://a.below.example:0"} {
+		f.Add(s)
+	}
+	policy := NewPolicy(patterns(f, "https://*.below.example"))
+	f.Fuzz(func(t *testing.T, s string) {
+		allowed := policy.Allows(from(s))
+		if want := fuzzedBelow.MatchString(lower(s)); allowed != want {
+			t.Errorf("%q: %v, want %v", s, allowed, want)
+		}
+		var o Pattern
+		if o.UnmarshalText([]byte(s)) != nil || o.below {
+			return
+		}
+		self := NewPolicy([]Pattern{o})
+		if sent := strings.TrimSpace(s); !o.any && !self.Allows(from(sent)) {
+			t.Errorf("%q does not allow itself", sent)
+		}
+	})
+}
+
+// lower is for ASCII only: no other letter may become one of it.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}

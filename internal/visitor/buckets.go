@@ -1,0 +1,62 @@
+package visitor
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/ramainen/doit-socket/internal/clock"
+)
+
+// minSweep is the number of buckets below which no sweep is worth its time.
+const minSweep = 1024
+
+// Buckets are token buckets by address. The zero value is ready for use. It is
+// safe for concurrent use.
+type Buckets struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	buckets map[netip.Addr]Bucket // those that are not known to be full
+	sweepAt int                   // at so many buckets the full ones are looked for
+}
+
+// Take takes a token of the address's bucket; see [Bucket.Take].
+func (b *Buckets) Take(address netip.Addr, rate int) (wait time.Duration) {
+	if rate == 0 {
+		return 0
+	}
+	now := clock.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bucket, known := b.buckets[address]
+	if wait = bucket.Take(now, rate); wait > 0 {
+		return wait
+	}
+	if !known && len(b.buckets) >= b.sweepAt {
+		b.sweep(now)
+	}
+	b.buckets[address] = bucket
+	return 0
+}
+
+// sweep drops the full buckets, of which nothing is left to know. It runs when
+// the number of buckets has doubled since the last time. So there are never
+// more than twice as many as took a token within [Burst], and an insertion
+// costs the same on average however many there are. The caller holds mu.
+func (b *Buckets) sweep(now int64) {
+	alive := make(map[netip.Addr]Bucket) // a new map: one never gives memory back
+	for address, bucket := range b.buckets {
+		if !bucket.Full(now) {
+			alive[address] = bucket
+		}
+	}
+	b.buckets = alive
+	b.sweepAt = max(minSweep, 2*len(alive))
+}
+
+// Len returns how many buckets are kept.
+func (b *Buckets) Len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.buckets)
+}
