@@ -1,5 +1,5 @@
 # make run     the whole system on http://127.0.0.1:1337
-# make test    all tests; installs what they need where it may (root, apt, npm)
+# make test    all tests; installs the programs that they need where it may (root, apt, npm), and says so first
 # make edge    the socket edge under load and strangers, with figures: about 20 minutes
 # make test-cluster   three nats-servers, two gateways, two ingests, killed or restarted in turn: about 4 minutes
 # make soak    connects and resets for SOAK, 2h by default, and what is left after them
@@ -38,7 +38,8 @@ client:
 
 test: test-go test-browser
 
-# What a test needs of the machine: a program, and Debian's package that has it.
+# What a target needs of the machine: a program, and Debian's package that has it. `go test ./...` by itself needs Go
+# alone: tests that start other programs have the build tag programs.
 NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc npm:npm \
                  haproxy:haproxy nginx:nginx caddy:caddy systemd-analyze:systemd kubectl:kubernetes-client
 NEEDS_BROWSER := chromium:chromium node:nodejs npm:npm
@@ -48,7 +49,7 @@ NEEDS_COMPOSE := docker:docker.io dockerd:docker.io docker-compose:docker-compos
 test-go:
 	test/needs.sh $(NEEDS_GO)
 	clients/browser/fetch.sh
-	go test -race ./...
+	go test -race -tags programs ./...
 	go test -race ./gateway/ws ./gateway/eio -portable
 
 test-browser:
@@ -93,7 +94,7 @@ bench-scale:
 check: borders $(TOOLS)/golangci-lint
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	GOOS=windows go build ./gateway/ws # the rest of the product is the same everywhere
-	go vet ./...
+	go vet -tags programs,soak,compose ./...
 	go mod tidy -diff
 	$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
 
