@@ -2,7 +2,6 @@ package sio
 
 import (
 	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -39,8 +38,6 @@ func TestMaxIDs(t *testing.T) {
 	p.send(`423["register",{"userid":3}]`)
 	p.want("433" + tooMany)
 }
-
-var long = strings.Repeat("x", 101)
 
 // The hub's counters have their labels from the start.
 func TestCountersStartAtZero(t *testing.T) {

@@ -26,6 +26,9 @@ func FuzzWebsocketFrames(f *testing.F) {
 		{0x81, 0xfe, 0xff, 0xff, 1, 2, 3, 4},
 		{0x81, 0x85},
 		text("4\xff"),
+		append(masked(ws.OpPong, true, nil), text("4a")...),
+		masked(ws.OpClose, true, []byte{3}),                      // half a code
+		masked(ws.OpClose, true, ws.NewCloseFrameBody(1005, "")), // a code that is never sent
 	} {
 		f.Add(frames, []byte{1})
 		f.Add(frames, []byte{3, 1, 9})

@@ -1,3 +1,5 @@
+//go:build programs
+
 package deploy
 
 import (
@@ -115,16 +117,6 @@ func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) 
 	url = "http://" + address
 	natstest.Await(t, "the balancer", func() bool { return status(url+"/readyz") == 200 && status(url+"/stat/all") == 200 })
 	return url
-}
-
-// status is 0 where nobody answers.
-func status(url string) int {
-	resp, err := http.Get(url)
-	if err != nil {
-		return 0
-	}
-	_ = resp.Body.Close()
-	return resp.StatusCode
 }
 
 func nobody(t *testing.T) string { return "http://" + siotest.FreeAddress(t) }
