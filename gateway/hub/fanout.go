@@ -14,9 +14,9 @@ const few = 32
 //	deliver        into the user's queue, and waits for the user's turn
 //	write          takes a burst from the queue
 //	registry.send  Conn.Send of 32 sockets
-//	sent.flush     Conn.Flush of these sockets
+//	delivery.flush Conn.Flush of these sockets
 //
-// Turns between users, in slices of bytes and time, belong into deliver.
+// Turns between users, in slices of bytes and time, belong in deliver.
 type fanout struct {
 	registry  *registry
 	delivered prometheus.Counter
@@ -42,13 +42,13 @@ func (f *fanout) deliver(subject string, chain *emit) {
 // write sends a burst to all sockets of a user, a few at a time. Sockets that
 // came after its begin, or have gone since, are skipped. The caller has the turn.
 func (f *fanout) write(u *user, burst *emit) {
-	var room [few]sent
+	var room [few]delivery
 	delivered := 0
 	for first, more := true, true; more; first = false {
-		var out []sent
+		var out []delivery
 		out, more = f.registry.send(u, burst, first, room[:0])
-		for _, s := range out {
-			took := s.flush()
+		for _, d := range out {
+			took := d.flush()
 			for e := burst; e != nil && took != 0; e = e.next {
 				e.sockets += int(took & 1)
 				delivered += int(took & 1)
@@ -57,19 +57,4 @@ func (f *fanout) write(u *user, burst *emit) {
 		}
 	}
 	f.delivered.Add(float64(delivered))
-}
-
-// A sent is a socket for which events were queued, and which of them it took: a bit for each.
-type sent struct {
-	socket *Socket
-	took   uint64
-}
-
-// flush writes to the socket, also if it took nothing, as it may have to
-// close, and returns what it took if it is still open.
-func (s sent) flush() (took uint64) {
-	if !s.socket.conn.Flush() {
-		return 0
-	}
-	return s.took
 }

@@ -46,14 +46,14 @@ func CheckGapEvent(name string) error {
 
 // gaps tells sockets, by an event, that they may have missed others.
 type gaps struct {
-	event     string // its name; empty, no socket is told
-	registry  *registry
-	losses    *losses
-	confirmed func() error // returns when every subscription is known to NATS, and to its cluster
-	told      *prometheus.CounterVec
-	dropped   prometheus.Counter
-	wake      signal
-	closing   context.Context
+	event    string // its name; empty, no socket is told
+	registry *registry
+	losses   *losses
+	wait     func() error // returns when every subscription is known to NATS, and to its cluster
+	told     *prometheus.CounterVec
+	dropped  prometheus.Counter
+	wake     signal
+	closing  context.Context
 
 	mu       sync.Mutex
 	overflow time.Time // since when messages may have found no room before a worker, zero if none; guarded by mu
@@ -80,7 +80,7 @@ func (g *gaps) run() {
 		}
 		g.tellOverflow()
 		for losses := g.losses.soFar(); told < losses; losses = g.losses.soFar() {
-			if g.confirmed() != nil {
+			if g.wait() != nil {
 				return
 			}
 			if losses == g.losses.soFar() && g.tellLoss(losses) {
@@ -154,15 +154,15 @@ func (g *gaps) tell(to []recipient, reason string, since time.Time, due func(*So
 		}
 		return m
 	}
-	var out []sent // reused from batch to batch
+	var out []delivery // reused from batch to batch
 	for batch := range slices.Chunk(to, gapBatch) {
 		if !goOn() {
 			return
 		}
 		out = g.registry.sendEach(batch, message, out[:0])
 		taken := uint64(0)
-		for _, s := range out {
-			taken += s.flush()
+		for _, d := range out {
+			taken += d.flush()
 		}
 		g.told.WithLabelValues(reason).Add(float64(taken))
 		if len(out) > 0 && g.pause(gapPause) != nil {

@@ -106,7 +106,7 @@ func New(nc *nats.Conn, o Options) (*Hub, error) {
 		dropped: backlogged, log: o.Log, wake: changed, closing: h.closing, ended: make(chan struct{}), drains: newDrains(),
 	}
 	h.gaps = &gaps{
-		event: o.GapEvent, registry: h.registry, losses: h.losses, confirmed: h.subscriptions.confirmed,
+		event: o.GapEvent, registry: h.registry, losses: h.losses, wait: h.subscriptions.wait,
 		told: o.Metrics.gaps, dropped: backlogged, wake: newSignal(), closing: h.closing,
 	}
 	return h, nil
@@ -127,7 +127,10 @@ func (h *Hub) Start() error {
 		h.disconnected(err)
 	})
 	for _, messages := range h.workers.channels {
-		w := h.newWorker(messages)
+		w := &worker{
+			node: h.options.Node, nc: h.nc, registry: h.registry, fanout: h.fanout,
+			overflowed: h.gaps.overflowed, dropped: h.options.Metrics.dropped, messages: messages,
+		}
 		h.running.Go(w.run)
 	}
 	h.running.Go(h.gaps.run)
@@ -202,11 +205,9 @@ func (h *Hub) answerStat(m *nats.Msg) {
 	}
 }
 
-// disconnected is called by nats.go, in order, each time that the connection is lost.
+// disconnected is called by nats.go, in order, each time that the connection is
+// lost; after Close it does nothing.
 func (h *Hub) disconnected(err error) {
-	if h.closing.Err() != nil {
-		return
-	}
 	h.losses.add(err, h.nc.Opts.PingInterval*time.Duration(h.nc.Opts.MaxPingsOut+1))
 	h.gaps.wake.raise()
 	h.subscriptions.disconnected()

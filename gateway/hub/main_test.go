@@ -60,7 +60,7 @@ func newHub(t testing.TB, nc *nats.Conn, change ...func(*Options)) *Hub {
 // flush returns once the server has all subscriptions that the hub wants, no
 // other, and what was published before.
 func (b *bench) flush() {
-	if err := errors.Join(b.hub.subscriptions.confirmed(), b.hub.nc.Flush()); err != nil {
+	if err := errors.Join(b.hub.subscriptions.wait(), b.hub.nc.Flush()); err != nil {
 		b.t.Fatal(err)
 	}
 }

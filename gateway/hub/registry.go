@@ -6,10 +6,10 @@ import (
 )
 
 // A registry knows which users have which sockets on this node. It does no I/O
-// and waits for nothing but its lock. Which subscriptions are missing or no
-// longer wanted it keeps for subscriptions.go to take.
+// and waits for nothing but its lock. It notes which subscriptions are missing
+// or no longer wanted, for subscriptions.go to take.
 //
-// Limits of new users, per socket, address and node, belong into add.
+// Limits on new users, per socket, address and node, belong in add.
 type registry struct {
 	maxUsers int
 	wake     signal // raised when changed has got a user
@@ -19,22 +19,10 @@ type registry struct {
 	users  map[string]*user // by subject; one without sockets has a subscription that is to be given up
 	active int              // users with sockets
 	// changed are the users with sockets and no subscription, and those with a
-	// subscription and no sockets, but for those that takeChanged has returned.
-	// It is a set: a user that comes and goes while NATS is away is in it once, or not at all.
+	// subscription and no sockets, except for those that takeChanged has returned.
+	// It is a set, so a user that comes and goes many times is in it once at most.
 	changed map[*user]struct{}
 	closed  bool
-}
-
-// A Socket is a Conn's membership: the users that it is registered as.
-type Socket struct {
-	conn     Conn
-	users    []*user // guarded by registry.mu
-	detached bool    // guarded by registry.mu
-
-	// For gap.go, guarded by registry.mu. The teller of gaps changes losses under the read lock.
-
-	confirmed bool   // set once NATS has confirmed the first user's subscription; reset when the socket holds no user
-	losses    uint64 // of the connection to NATS: those before the confirmation, and those that the socket was told of
 }
 
 func newRegistry(maxUsers int, wake signal) *registry {
@@ -108,11 +96,6 @@ func (r *registry) detach(s *Socket) {
 	for len(s.users) > 0 {
 		r.unlink(s, len(s.users)-1)
 	}
-}
-
-// has returns the index of a subject among the socket's users, or -1.
-func (s *Socket) has(subject string) int {
-	return slices.IndexFunc(s.users, func(u *user) bool { return u.subject == subject })
 }
 
 // unlink takes the socket's i-th user from it. The caller holds mu.
@@ -200,11 +183,11 @@ func (r *registry) notSubscribed(u *user) {
 
 // confirm notes for sockets, of which NATS has the subscriptions, how many
 // losses of the connection came before. From now on they can miss something.
-func (r *registry) confirm(registrations []registration, losses uint64) {
+func (r *registry) confirm(sockets []*Socket, losses uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, g := range registrations {
-		if s := g.socket; s != nil && !s.confirmed {
+	for _, s := range sockets {
+		if !s.confirmed {
 			s.confirmed, s.losses = true, losses
 		}
 	}
@@ -231,30 +214,30 @@ func (r *registry) close() bool {
 // send queues a burst for the next few sockets of a user, as many as out has
 // room for, and reports whether there are more. With first set, the burst
 // begins: it goes to the sockets that the user has at that moment.
-func (r *registry) send(u *user, burst *emit, first bool, out []sent) (_ []sent, more bool) {
+func (r *registry) send(u *user, burst *emit, first bool, out []delivery) (_ []delivery, more bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if first {
 		u.done, u.due = 0, len(u.sockets)
 	}
 	for u.done < u.due && len(out) < cap(out) {
-		s := sent{socket: u.sockets[u.done]}
+		d := delivery{socket: u.sockets[u.done]}
 		u.done++
 		bit := uint64(1)
 		for e := burst; e != nil; e = e.next {
-			if (e.except == "" || s.socket.conn.ID() != e.except) && s.socket.conn.Send(&e.Message) {
-				s.took |= bit
+			if (e.except == "" || d.socket.conn.ID() != e.except) && d.socket.conn.Send(&e.Message) {
+				d.took |= bit
 			}
 			bit <<= 1
 		}
-		out = append(out, s)
+		out = append(out, d)
 	}
 	return out, u.done < u.due
 }
 
 // sendEach queues a message for each recipient that holds a user still, unless
-// message returns nil for it, which is called with the lock held.
-func (r *registry) sendEach(to []recipient, message func(recipient) *Message, out []sent) []sent {
+// message returns nil for it. message is called with the read lock held.
+func (r *registry) sendEach(to []recipient, message func(recipient) *Message, out []delivery) []delivery {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, c := range to {
@@ -262,24 +245,24 @@ func (r *registry) sendEach(to []recipient, message func(recipient) *Message, ou
 			continue
 		}
 		if m := message(c); m != nil {
-			s := sent{socket: c.socket}
+			d := delivery{socket: c.socket}
 			if c.socket.conn.Send(m) {
-				s.took = 1
+				d.took = 1
 			}
-			out = append(out, s)
+			out = append(out, d)
 		}
 	}
 	return out
 }
 
-// recipients returns the sockets of the users for which which returns true,
-// once for each user. It is called with the read lock held.
-func (r *registry) recipients(which func(*user) bool) []recipient {
+// recipients returns the sockets of the users that are picked, once for each
+// user. pick is called with the read lock held.
+func (r *registry) recipients(pick func(*user) bool) []recipient {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	var to []recipient
 	for _, u := range r.users {
-		if which(u) {
+		if pick(u) {
 			to = u.recipients(to)
 		}
 	}

@@ -22,44 +22,19 @@ const (
 	lastRoundTrip = time.Second
 )
 
-// A subscription is a user's at NATS.
-type subscription struct {
-	nats    *nats.Subscription // nil if there is none
-	counted int                // dropped messages that are in the metric
-}
-
-func (s *subscription) exists() bool { return s.nats != nil }
-
-// countDropped returns how many messages found no room in the worker's channel
-// since the last call. nats.go calls its error handler only for the first of a
-// series, so the worker looks out for series. It needs the lock of the
-// subscription, which nats.go never holds while it waits.
-func (s *subscription) countDropped() int {
-	if s.nats == nil {
-		return 0
-	}
-	dropped, err := s.nats.Dropped()
-	if err != nil {
-		return 0 // the connection is closed
-	}
-	n := dropped - s.counted
-	s.counted = dropped
-	return n
-}
-
 // subscriptions makes NATS follow the registry: after any changes there, each
 // user with sockets has one subscription, and there is no other. One goroutine
 // does that, in this order, again and again:
 //
-//	apply      gives up what is no longer wanted, subscribes what is missing
-//	confirm    one round trip: NATS has everything that was applied before it
-//	propagate  in a cluster, --settle later the other nodes have it, too
+//	apply             gives up what is no longer wanted, subscribes what is missing
+//	confirm           one round trip: NATS has everything that was applied before it
+//	answerPropagated  in a cluster, --settle later the other nodes have it, too
 //
-// It alone waits for NATS, and it holds no lock meanwhile. What changes in the
-// registry while it waits is applied together afterwards, and a user who has
-// gone and come back by then keeps the subscription.
+// Nothing else waits for NATS to have a subscription, and no lock is held
+// meanwhile. What changes in the registry while it waits is applied together
+// afterwards, and a user who has gone and come back by then keeps the subscription.
 //
-// To let a subscription linger before it is given up belongs into apply.
+// Letting a subscription linger before it is given up belongs in apply.
 type subscriptions struct {
 	nc       *nats.Conn
 	registry *registry
@@ -111,9 +86,9 @@ func (s *subscriptions) push(r registration) {
 	}
 }
 
-// confirmed returns once NATS, and its cluster, has what the registry wants at
+// wait returns once NATS, and its cluster, has what the registry wants at
 // this moment. While NATS is away it waits. It returns ErrGone when the hub closes.
-func (s *subscriptions) confirmed() error {
+func (s *subscriptions) wait() error {
 	done := make(chan error, 1)
 	s.push(registration{done: func(err error) { done <- err }})
 	return <-done
@@ -258,7 +233,13 @@ func (s *subscriptions) confirm() bool {
 	if len(confirmed) == 0 {
 		return true
 	}
-	s.registry.confirm(confirmed, losses)
+	sockets := make([]*Socket, 0, len(confirmed))
+	for _, r := range confirmed {
+		if r.socket != nil {
+			sockets = append(sockets, r.socket)
+		}
+	}
+	s.registry.confirm(sockets, losses)
 	if s.nc.ConnectedClusterName() == "" {
 		answer(confirmed, nil)
 		return true

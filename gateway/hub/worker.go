@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ramainen/doit-socket/internal/wire"
 )
@@ -37,8 +38,14 @@ func (w *workers) channel(subject string) chan *nats.Msg {
 // A worker handles the messages from NATS of the users that hash to it. One
 // goroutine runs it; it has no lock.
 type worker struct {
-	hub      *Hub
-	messages <-chan *nats.Msg
+	node       string
+	nc         *nats.Conn
+	registry   *registry
+	fanout     *fanout
+	overflowed func(since time.Time)
+	dropped    *prometheus.CounterVec
+	messages   <-chan *nats.Msg
+
 	received time.Time   // when the last message was
 	ahead    *nats.Msg   // received, and yet to be handled
 	ended    bool        // no message will come
@@ -47,29 +54,24 @@ type worker struct {
 	receipt  []byte      // room for the next one
 }
 
-func (h *Hub) newWorker(messages <-chan *nats.Msg) *worker {
-	return &worker{
-		hub: h, messages: messages, received: time.Now(),
-		batch: make([]*nats.Msg, 0, burstEvents), events: make([]emit, burstEvents),
-	}
-}
-
 // run handles messages until nil comes.
 func (w *worker) run() {
+	w.received = time.Now()
+	w.batch, w.events = make([]*nats.Msg, 0, burstEvents), make([]emit, burstEvents)
 	for w.next() {
 		switch m := w.batch[0]; m.Header.Get(wire.HeaderOp) {
 		case "":
 			w.deliver()
 		case wire.OpCount:
-			w.answer(m, len(w.hub.registry.sockets(m.Subject)))
+			w.answer(m, len(w.registry.sockets(m.Subject)))
 		case wire.OpDisconnect:
-			sockets := w.hub.registry.sockets(m.Subject)
+			sockets := w.registry.sockets(m.Subject)
 			for _, s := range sockets {
 				s.conn.Close()
 			}
 			w.answer(m, len(sockets))
 		default:
-			w.hub.options.Metrics.dropped.WithLabelValues("unknown op").Inc()
+			w.dropped.WithLabelValues("unknown op").Inc()
 		}
 	}
 }
@@ -108,7 +110,7 @@ func (w *worker) take(m *nats.Msg) {
 	before := w.received
 	w.received = time.Now()
 	if len(w.messages) >= cap(w.messages)-1 {
-		w.hub.gaps.overflowed(before)
+		w.overflowed(before)
 	}
 	w.ahead, w.ended = m, m == nil
 }
@@ -123,7 +125,7 @@ func (w *worker) deliver() {
 		*e = emit{Message: Message{Payload: m.Data}, except: m.Header.Get(wire.HeaderExcept)}
 		switch {
 		case wire.Check(m.Data) != nil:
-			w.hub.options.Metrics.dropped.WithLabelValues("malformed").Inc()
+			w.dropped.WithLabelValues("malformed").Inc()
 			continue
 		case first == nil:
 			first = e
@@ -133,7 +135,7 @@ func (w *worker) deliver() {
 		last = e
 	}
 	if first != nil {
-		w.hub.fanout.deliver(w.batch[0].Subject, first)
+		w.fanout.deliver(w.batch[0].Subject, first)
 	}
 	for i, m := range w.batch {
 		w.answer(m, w.events[i].sockets)
@@ -146,8 +148,8 @@ func (w *worker) answer(m *nats.Msg, sockets int) {
 	if m.Reply == "" {
 		return
 	}
-	w.receipt = wire.Receipt{Sockets: sockets, Node: w.hub.options.Node}.Append(w.receipt[:0])
-	if err := w.hub.nc.Publish(m.Reply, w.receipt); err != nil {
-		w.hub.options.Metrics.dropped.WithLabelValues("receipt").Inc()
+	w.receipt = wire.Receipt{Sockets: sockets, Node: w.node}.Append(w.receipt[:0])
+	if err := w.nc.Publish(m.Reply, w.receipt); err != nil {
+		w.dropped.WithLabelValues("receipt").Inc()
 	}
 }
