@@ -2,6 +2,7 @@ package legacy
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -229,6 +230,20 @@ func TestTheBusIsAway(t *testing.T) {
 	}
 	if status, _ := b.do("GET", "/stat/all", ""); status != 503 {
 		t.Errorf("/stat/all: %d", status)
+	}
+}
+
+// A page may hang up as soon as it has written its request: all receivers get the event.
+func TestARequestThatHangsUp(t *testing.T) {
+	b := newBench(t)
+	served := 0
+	b.publisher.UseGateway(func() bool { return true }, func(wire.Message) wire.Receipt { served++; return wire.Receipt{Sockets: 1} })
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	b.http.Config.Handler.ServeHTTP(w, httptest.NewRequest("POST", "/emit?id[]=u&id[]=v&message=e", nil).WithContext(ended))
+	if w.Code != 200 || w.Body.String() != "OK" || served != 2 {
+		t.Errorf("%d %s, %d served", w.Code, w.Body, served)
 	}
 }
 

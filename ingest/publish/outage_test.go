@@ -3,6 +3,8 @@ package publish
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -160,6 +162,19 @@ func TestNothingElseWaitsForADial(t *testing.T) {
 	case <-others:
 	case <-time.After(natstest.Patience / 2):
 		t.Error("the others wait for the dial")
+	}
+
+	// In the instant of a loss the connection still seems to be up, and stable waits in nats.go.
+	p.bus.stability.lost.Store(false)
+	go p.bus.stability.stable()
+	natstest.Await(t, "a question that hangs", func() bool {
+		stacks := make([]byte, 1<<20)
+		return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "DiscoveredServers")
+	})
+	if !p.bus.stability.mu.TryLock() {
+		t.Error("stability.mu is held while nats.go connects")
+	} else {
+		p.bus.stability.mu.Unlock()
 	}
 	end()
 	if err := <-outcome; !errors.Is(err, ErrUnstable) && !errors.Is(err, context.Canceled) {

@@ -156,8 +156,17 @@ func TestStartAndClose(t *testing.T) {
 	if err := used.Start(); err != nil || nc.NumSubscriptions() != 2 {
 		t.Fatalf("%v, %d subscriptions", err, nc.NumSubscriptions())
 	}
+	changes := used.bus.stability.changes
 	used.Close()
 	used.Close()
+	select {
+	case _, open := <-changes:
+		if open {
+			t.Error("Close lets the status listener wait for more")
+		}
+	default:
+		t.Error("Close keeps the status listener")
+	}
 	if n := nc.NumSubscriptions(); n != 0 {
 		t.Errorf("%d subscriptions after Close", n)
 	}
@@ -165,6 +174,9 @@ func TestStartAndClose(t *testing.T) {
 	failing := New(nc, prometheus.NewRegistry())
 	if err := failing.Start(); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("%v", err)
+	}
+	if failing.bus.closing.Err() == nil || failing.bus.stability.changes != nil {
+		t.Error("a failed Start is not undone")
 	}
 	failing.Close()
 }
