@@ -194,7 +194,7 @@ func TestMoreThanTheBusTakes(t *testing.T) {
 	}
 }
 
-// Nobody is known at once; a zero is not the end, as another node may hold the user too.
+// That nobody holds the user is known at once. A zero does not end the wait: another gateway may hold the user too.
 func TestReceiptsAreTrue(t *testing.T) {
 	b := newBench(t)
 	timed := func(id string) (string, time.Duration) {
@@ -247,7 +247,7 @@ func TestARequestThatHangsUp(t *testing.T) {
 	}
 }
 
-// Many at once, each with its own truth.
+// Each of many concurrent emits gets its own answer.
 func TestConcurrentEmits(t *testing.T) {
 	b := newBench(t)
 	b.publisher.Bound = natstest.Patience // it is about whose answer is whose, not about the machine

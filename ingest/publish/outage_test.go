@@ -16,9 +16,9 @@ import (
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
-// An ingest that starts before the bus, or outlives it, refuses meanwhile and
-// works by itself when the bus is back.
-func TestTheBusComesBack(t *testing.T) {
+// A publisher that starts before NATS, or outlives it, refuses emits meanwhile and works again by itself when NATS is
+// back.
+func TestNATSComesBack(t *testing.T) {
 	first := natstest.Start(t)
 	natstest.Stop(first)
 	p := newPublisher(t, first.ClientURL())
@@ -80,7 +80,7 @@ func dialing(t *testing.T, lost *server.Server) (p *Publisher, release func()) {
 }
 
 // While nats.go connects, an emit is answered in its time. What could not be sent in its time is not sent later.
-func TestTheBusIsBeyondReach(t *testing.T) {
+func TestNATSIsBeyondReach(t *testing.T) {
 	first := natstest.Start(t)
 	p, release := dialing(t, first)
 	outcome := make(chan error, 3)
@@ -182,7 +182,7 @@ func TestNothingElseWaitsForADial(t *testing.T) {
 	}
 }
 
-// The bus goes, or the ingest closes, while an emit waits: it is not confirmed.
+// An emit is not confirmed if NATS is lost, or the publisher closes, while it waits.
 func TestTheEndWhileAnEmitWaits(t *testing.T) {
 	for name, end := range map[string]func(*bench, *Publisher){
 		"bus":       func(b *bench, _ *Publisher) { natstest.Stop(b.server) },
@@ -207,8 +207,8 @@ func TestTheEndWhileAnEmitWaits(t *testing.T) {
 	}
 }
 
-// The bus goes while it is asked: nothing is known of other gateways.
-func TestTheBusGoesAfterAZero(t *testing.T) {
+// NATS is lost after a gateway's zero: nothing is known of other gateways.
+func TestNATSIsLostAfterAZero(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
 	p.Bound = natstest.Patience
