@@ -2,6 +2,7 @@ package legacy
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -193,7 +194,7 @@ func TestMoreThanTheBusTakes(t *testing.T) {
 	}
 }
 
-// Nobody is known at once; a zero is not the end, as another node may hold the user too.
+// That nobody holds the user is known at once. A zero does not end the wait: another gateway may hold the user too.
 func TestReceiptsAreTrue(t *testing.T) {
 	b := newBench(t)
 	timed := func(id string) (string, time.Duration) {
@@ -232,7 +233,21 @@ func TestTheBusIsAway(t *testing.T) {
 	}
 }
 
-// Many at once, each with its own truth.
+// A page may hang up as soon as it has written its request: all receivers get the event.
+func TestARequestThatHangsUp(t *testing.T) {
+	b := newBench(t)
+	served := 0
+	b.publisher.UseGateway(func() bool { return true }, func(wire.Message) wire.Receipt { served++; return wire.Receipt{Sockets: 1} })
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	b.http.Config.Handler.ServeHTTP(w, httptest.NewRequest("POST", "/emit?id[]=u&id[]=v&message=e", nil).WithContext(ended))
+	if w.Code != 200 || w.Body.String() != "OK" || served != 2 {
+		t.Errorf("%d %s, %d served", w.Code, w.Body, served)
+	}
+}
+
+// Each of many concurrent emits gets its own answer.
 func TestConcurrentEmits(t *testing.T) {
 	b := newBench(t)
 	b.publisher.Bound = natstest.Patience // it is about whose answer is whose, not about the machine

@@ -13,7 +13,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// Also a method that nobody knows is answered with one of the two words.
+// Every method is answered with one of the two words, also one that is in no standard.
 func TestEveryMethod(t *testing.T) {
 	b := newBench(t)
 	b.gw.Holds("u", 1)
@@ -91,9 +91,8 @@ func text(t *testing.T, answer *http.Response) string {
 	return string(body)
 }
 
-// A browser's id list that is no list, and other shapes, name as qs says;
-// percent-escapes that are not UTF-8 are no JSON, so nothing of an old code
-// page reaches a socket raw.
+// Percent-escapes that are not UTF-8 stay escapes, as with qs, and bytes that are not UTF-8 become U+FFFD. So no byte of
+// an old code page reaches a socket.
 func TestOldCodePage(t *testing.T) {
 	b := newBench(t)
 	b.gw.Holds("u", 1)

@@ -14,7 +14,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// What an emit to several receivers says, by what becomes of each.
+// The outcome of an emit to several receivers follows from what is heard of each one.
 func TestOutcomes(t *testing.T) {
 	b := newBench(t)
 	quick, patient := newPublisher(t, b.server.ClientURL()), newPublisher(t, b.server.ClientURL())
@@ -63,8 +63,8 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// Whoever answers an inbox may write what he likes: nothing of it is a
-// receipt for another request or another receiver, and nothing ends the process.
+// Any program on NATS may write anything to a reply subject. Nothing of it becomes a receipt of another emit or of
+// another receiver, and nothing ends the process.
 func TestForgedReceipts(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -87,7 +87,7 @@ func TestForgedReceipts(t *testing.T) {
 	}
 }
 
-// A receipt that is late for its emit answers no later one.
+// A receipt that comes after its emit has ended is counted, and is not taken for one of a later emit.
 func TestLateReceipts(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -126,9 +126,9 @@ func TestLateReceipts(t *testing.T) {
 	}
 }
 
-// An emit that was passed on to where its user has just been given up has no
-// answer. That the user was given up is one, and only for him.
-func TestWhoWasGivenUpIsNobody(t *testing.T) {
+// An emit that meets on its way the news that its user was given up gets no answer from a gateway. The gateway's message
+// on doit.left is taken for a zero, for that user alone.
+func TestAUserWhoWasGivenUpIsNobody(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
 	p.Bound = natstest.Patience
@@ -152,8 +152,8 @@ func TestWhoWasGivenUpIsNobody(t *testing.T) {
 	}
 }
 
-// After a zero the ingest asks who holds the user. That somebody does is no
-// OK, whatever he answers: he may have come after the event.
+// After a zero the publisher asks for the number of the user's sockets. A number above zero is no receipt: the socket
+// may have come after the event.
 func TestACountIsNoReceipt(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -175,8 +175,8 @@ func TestACountIsNoReceipt(t *testing.T) {
 	}
 }
 
-// A gateway whose receipt comes after another one's zero, and which has given
-// up the user since, is heard before nobody is.
+// A gateway that has given up the user since, and whose receipt comes after another gateway's zero, is heard before the
+// publisher concludes that nobody is there.
 func TestAReceiptBehindAZero(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -205,8 +205,8 @@ func TestAReceiptBehindAZero(t *testing.T) {
 	}
 }
 
-// 2,000 emits at once, each with its own truth.
-func TestEachItsOwnTruth(t *testing.T) {
+// Each of 2,000 concurrent emits gets its own outcome.
+func TestConcurrentEmits(t *testing.T) {
 	const emits = 2000
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())

@@ -107,7 +107,7 @@ func TestAllReceivers(t *testing.T) {
 			}
 			e := Emit{To: append(strings.Fields(c.ids), ""), Event: "e"}
 			got, err := p.Publish(t.Context(), e, AllReceivers)
-			if want := append(c.want, nobody); !slices.Equal(got, want) || !errors.Is(err, c.err) {
+			if want := slices.Concat(c.want, []Outcome{nobody}); !slices.Equal(got, want) || !errors.Is(err, c.err) {
 				t.Errorf("%v, %v; want %v, %v", got, err, want, c.err)
 			}
 		})
@@ -156,8 +156,17 @@ func TestStartAndClose(t *testing.T) {
 	if err := used.Start(); err != nil || nc.NumSubscriptions() != 2 {
 		t.Fatalf("%v, %d subscriptions", err, nc.NumSubscriptions())
 	}
+	changes := used.bus.stability.changes
 	used.Close()
 	used.Close()
+	select {
+	case _, open := <-changes:
+		if open {
+			t.Error("Close lets the status listener wait for more")
+		}
+	default:
+		t.Error("Close keeps the status listener")
+	}
 	if n := nc.NumSubscriptions(); n != 0 {
 		t.Errorf("%d subscriptions after Close", n)
 	}
@@ -165,6 +174,9 @@ func TestStartAndClose(t *testing.T) {
 	failing := New(nc, prometheus.NewRegistry())
 	if err := failing.Start(); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("%v", err)
+	}
+	if failing.bus.closing.Err() == nil || failing.bus.stability.changes != nil {
+		t.Error("a failed Start is not undone")
 	}
 	failing.Close()
 }

@@ -10,10 +10,9 @@ import (
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
-// The bus was away, and the ingest is back before a gateway may be: that
-// nobody is there is not known, for either receiver and for /stat/all, until
-// the gateway has had its time. Who is back is reached at once.
-func TestNobodyIsKnownWhenTheBusIsBack(t *testing.T) {
+// NATS was away, and the publisher is back before a gateway may be. Until the gateway has had its time it is not known
+// that nobody is there, neither for an emit nor for Stat. A gateway that is back is reached at once.
+func TestNobodyIsKnownWhenNATSIsBack(t *testing.T) {
 	first := natstest.Start(t)
 	p := newPublisher(t, first.ClientURL())
 	reach := func(ids ...string) (bool, error) { return emit(p, ids, "e", "1") }
@@ -35,7 +34,7 @@ func TestNobodyIsKnownWhenTheBusIsBack(t *testing.T) {
 	}
 	natstest.Await(t, "connection", p.bus.nc.IsConnected)
 	if reached, err := reach("42", "back"); !reached || err != nil {
-		t.Errorf("who is back: %v, %v", reached, err)
+		t.Errorf("a user whose gateway is back: %v, %v", reached, err)
 	}
 	unknown := 0
 	natstest.Await(t, "that nobody is there", func() bool {
@@ -48,13 +47,13 @@ func TestNobodyIsKnownWhenTheBusIsBack(t *testing.T) {
 		return err == nil
 	})
 	if after := time.Since(began); after < recoveryTime || unknown == 0 {
-		t.Errorf("ERROR comes %v after the bus, %d times it was unknown", after, unknown)
+		t.Errorf("ERROR comes %v after NATS, %d times it was unknown", after, unknown)
 	}
 	if sockets, users, err := p.Stat(t.Context()); sockets != 0 || users != 0 || err != nil {
 		t.Errorf("stat: %d, %d, %v", sockets, users, err)
 	}
 	if reached, err := reach("left"); reached || err != nil {
-		t.Errorf("who left: %v, %v", reached, err)
+		t.Errorf("a user who left: %v, %v", reached, err)
 	}
 
 	// Again, for what else is heard.
@@ -65,12 +64,12 @@ func TestNobodyIsKnownWhenTheBusIsBack(t *testing.T) {
 	natstest.Await(t, "connection", p.bus.nc.IsConnected)
 	natstest.Await(t, "a sum", func() bool { _, _, err := p.Stat(t.Context()); return err == nil })
 	if after := time.Since(began); after < recoveryTime {
-		t.Errorf("a sum comes %v after the bus", after)
+		t.Errorf("a sum comes %v after NATS", after)
 	}
 }
 
-// Another server of the cluster dies: the gateways that were beside it are on
-// their way to others. A server that comes takes nobody away.
+// When another server of the cluster dies, its gateways are on their way to other servers. When a server joins, no
+// gateway moves.
 func TestNobodyIsKnownWhenAServerHasLeft(t *testing.T) {
 	servers := natstest.Cluster(t, 2)
 	nc, err := nats.Connect(servers[0].ClientURL())
