@@ -156,7 +156,7 @@ func (c *Client) Next() Event {
 func (c *Client) Expect(event string, args ...any) {
 	c.t.Helper()
 	if got := c.Next(); got.Name != event || len(args)+len(got.Args) > 0 && !reflect.DeepEqual(got.Args, args) {
-		c.t.Errorf("heard %v, want %s %v", got, event, args)
+		c.t.Fatalf("heard %v, want %s %v", got, event, args)
 	}
 }
 

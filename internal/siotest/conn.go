@@ -71,7 +71,10 @@ func Connect(base string, o Options) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, c.Open()
+	if err := c.Open(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // DialSocket opens a websocket with a query of any kind and waits for nothing
