@@ -69,9 +69,7 @@ func TestRun(t *testing.T) {
 	page := siotest.Dial(t, url, siotest.Options{})
 	page.Register("42")
 	siotest.MustPost(t, urlIn(t, out, `file_get_contents\('`), "42", "hello", `{"text":"Hi"}`)
-	if got := page.Next(); got.Name != "hello" {
-		t.Errorf("heard %v", got)
-	}
+	page.Expect("hello", map[string]any{"text": "Hi"})
 }
 
 func TestEmitListenMovesEmit(t *testing.T) {

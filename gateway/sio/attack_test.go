@@ -5,15 +5,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/gobwas/ws"
 	"github.com/nats-io/nats.go"
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 
@@ -74,14 +71,14 @@ func TestLibraryHearsConnectOnly(t *testing.T) {
 		for i, packet := range hostile {
 			p := b.open(revision, make([]bool, i%2)...)
 			if i%3 > 0 {
-				_ = p.transport.Send("40")
+				_ = p.Conn.Send("40")
 			}
-			_ = p.transport.Send(packet)
-			_ = p.transport.Send(map[int]string{3: "2fence", 4: `420["unregister",{"userid":"fence"}]`}[revision])
-			for got := p.next(); got != "" && got != "1" && got != "3fence" && !strings.HasPrefix(got, "430"); {
-				got = p.next()
+			_ = p.Conn.Send(packet)
+			_ = p.Conn.Send(map[int]string{3: "2fence", 4: `420["unregister",{"userid":"fence"}]`}[revision])
+			for got := p.Next(); got != "" && got != "1" && got != "3fence" && !strings.HasPrefix(got, "430"); {
+				got = p.Next()
 			}
-			p.transport.Close()
+			p.Close()
 		}
 	}
 	if packets.Load() == 0 {
@@ -97,8 +94,8 @@ func TestLibraryHearsConnectOnly(t *testing.T) {
 func TestAttachmentsAreNotRead(t *testing.T) {
 	b := start(t)
 	p := b.join(4, true)
-	p.send("b" + base64.StdEncoding.EncodeToString([]byte(`20["register",{"userid":"x"}]`)))
-	p.wantAlive()
+	p.Send("b" + base64.StdEncoding.EncodeToString([]byte(`20["register",{"userid":"x"}]`)))
+	p.ExpectAlive()
 	if b.hub.Users() != 0 {
 		t.Error("registered")
 	}
@@ -117,8 +114,8 @@ func TestLibraryForgets(t *testing.T) {
 	if err := root.Emit("x"); err != nil {
 		t.Error(err)
 	}
-	old.wantAlive()
-	young.wantAlive()
+	old.ExpectAlive()
+	young.ExpectAlive()
 }
 
 // However fast browsers come and go, each is told closed once, and the library
@@ -163,24 +160,23 @@ func TestComeAndGoHammered(t *testing.T) {
 // comeAndGo sends a handshake and packets, of which the last bytes are missing,
 // waits for some of the answer, and is gone.
 func (b *bench) comeAndGo(packets []string, revision, cut int) {
-	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	conn, err := siotest.Begin(b.url, siotest.Options{EIO: revision})
 	if err != nil {
 		b.t.Error(err)
 		return
 	}
-	all := fmt.Appendf(nil, "GET /socket.io/?EIO=%d&transport=websocket HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"+
-		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", revision)
+	all := conn.Greeting()
 	for _, packet := range packets {
-		all = append(all, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(packet))))...)
+		all = append(all, siotest.Frame(packet)...)
 	}
-	_, _ = conn.Write(all[:len(all)-cut%4])
+	_ = conn.Write(all[:len(all)-cut%4])
 	if cut%3 > 0 {
-		_, _ = conn.Read(make([]byte, 1+cut%400))
+		_, _ = conn.Net.Read(make([]byte, 1+cut%400))
 	}
 	if cut%2 == 0 {
-		_ = conn.(*net.TCPConn).SetLinger(0)
+		conn.Reset()
 	}
-	_ = conn.Close()
+	conn.Close()
 }
 
 // register and unregister that come in one piece take effect in their order,
@@ -188,7 +184,7 @@ func (b *bench) comeAndGo(packets []string, revision, cut int) {
 func TestRegisterInOrder(t *testing.T) {
 	const browsers = 200
 	b := start(t)
-	var transports [browsers]siotest.Transport
+	var transports [browsers]*siotest.Conn
 	id := func(i int) string { return fmt.Sprintf(`",{"userid":"%d"}]`, i) }
 	var all sync.WaitGroup
 	for worker := range 4 {
@@ -235,7 +231,7 @@ func TestRegisterInOrder(t *testing.T) {
 func TestStuckSocketStopsNobody(t *testing.T) {
 	const events = 1000
 	b := start(t)
-	pages := []*tab{b.join(4), b.join(3), b.join(4, true)}
+	pages := []*siotest.Tab{b.join(4), b.join(3), b.join(4, true)}
 	stuck, err := siotest.DialSocket(b.url, "EIO=4&transport=websocket")
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +244,7 @@ func TestStuckSocketStopsNobody(t *testing.T) {
 	}
 	b.wantUsers(2)
 	for _, p := range pages {
-		p.register("42")
+		p.Register("42")
 	}
 	large := `"` + strings.Repeat("x", 900<<10) + `"`
 	for range 6 {
@@ -267,7 +263,7 @@ func TestStuckSocketStopsNobody(t *testing.T) {
 	}
 	for _, p := range pages {
 		for i := range events {
-			p.want(fmt.Sprintf(`42["n",%d]`, i))
+			p.Expect(fmt.Sprintf(`42["n",%d]`, i))
 		}
 	}
 }
@@ -277,22 +273,20 @@ func TestStuckSocketStopsNobody(t *testing.T) {
 func TestAbandonedPollsShareWhatWaits(t *testing.T) {
 	const pollers, events, size = 100, 8, 64 << 10
 	b := start(t)
-	client := &http.Client{}
-	defer client.CloseIdleConnections()
 	for i := range pollers {
-		revision := 3 + i%2
-		body := `42["register",{"userid":"42"}]`
-		if revision == 3 {
-			body = fmt.Sprintf("%d:%s", len(body), body)
-		} else {
-			body = "40\x1e" + body
+		conn, err := siotest.Connect(b.url, siotest.Options{EIO: 3 + i%2, Polling: true, Base64: true})
+		if err != nil {
+			t.Fatal(err)
 		}
-		base := fmt.Sprintf("%s/socket.io/?EIO=%d&transport=polling&b64=1", b.url, revision)
-		answer := ask(t, client, http.MethodGet, base, "")
-		_, id, _ := strings.Cut(answer, `"sid":"`)
-		id, _, _ = strings.Cut(id, `"`)
-		if answer = ask(t, client, http.MethodPost, base+"&sid="+id, body); answer != "ok" {
-			t.Fatalf("POST: %q", answer)
+		defer conn.Close()
+		packets := []string{`42["register",{"userid":"42"}]`}
+		if conn.EIO == 4 {
+			packets = append([]string{"40"}, packets...)
+		}
+		for _, packet := range packets {
+			if err := conn.Send(packet); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	before := heap()
@@ -305,22 +299,6 @@ func TestAbandonedPollsShareWhatWaits(t *testing.T) {
 	if grown := heap() - before; grown > 8*events*size {
 		t.Errorf("%d bytes more for %d, taken by %d browsers", grown, events*size, pollers)
 	}
-}
-
-func ask(t *testing.T, client *http.Client, method, url, body string) string {
-	t.Helper()
-	r, err := http.NewRequest(method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer := new(bytes.Buffer)
-	_, _ = answer.ReadFrom(resp.Body)
-	return answer.String()
 }
 
 // heap is what is in use, in bytes.
@@ -353,11 +331,11 @@ func TestLargeEventsCostLittle(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		p.send(c.packet)
+		p.Send(c.packet)
 		if c.answer != "" {
-			p.want(c.answer)
+			p.Expect(c.answer)
 		}
-		p.wantAlive()
+		p.ExpectAlive()
 		runtime.ReadMemStats(&after)
 		if cost := (after.TotalAlloc - before.TotalAlloc) / uint64(len(c.packet)); cost > 16 { // the sender's copies too
 			t.Errorf("each byte of %.30q cost %d", c.packet, cost)
@@ -374,17 +352,17 @@ func TestRegistrationsThatWait(t *testing.T) {
 		p := b.join(4)
 		natstest.Stop(b.nats)
 		for range maxPending + more {
-			p.send(`421["register",{"userid":"42"}]`)
+			p.Send(`421["register",{"userid":"42"}]`)
 		}
 		for range more {
-			p.want(`431[{"ok":false,"error":"too many registrations at once"}]`)
+			p.Expect(`431[{"ok":false,"error":"too many registrations at once"}]`)
 		}
-		p.wantAlive()
+		p.ExpectAlive()
 		b.nats = natstest.Restart(t, b.nats) // which outlives the bench
 		for range maxPending {
-			p.want(`431[{"ok":true}]`)
+			p.Expect(`431[{"ok":true}]`)
 		}
-		p.register("43")
+		p.Register("43")
 		if n := b.emit("43", "x"); n != 1 { // the publisher is back, too
 			t.Errorf("%d sockets took it", n)
 		}
@@ -435,21 +413,21 @@ func (w writer) Write(b []byte) (int, error) { return w(b) }
 func TestTooManyFrames(t *testing.T) {
 	b := start(t, func(c *config) { c.MaxFrames = 10 })
 	neighbour := b.join(4)
-	neighbour.register("42")
+	neighbour.Register("42")
 	for _, polling := range [][]bool{nil, {true}} {
 		p := b.join(4, polling...)
-		p.register("42")
+		p.Register("42")
 		go func() {
-			for p.transport.Send(`42["other"]`) == nil {
+			for p.Conn.Send(`42["other"]`) == nil {
 			}
 		}()
-		for got := p.next(); got != "" && got != "1"; {
-			got = p.next()
+		for got := p.Next(); got != "" && got != "1"; {
+			got = p.Next()
 		}
 	}
 	b.wantClosed(eio.ReasonFrames, 2)
 	if n := b.emit("42", "alert"); n != 1 {
 		t.Errorf("%d sockets took it", n)
 	}
-	neighbour.want(`42["alert"]`)
+	neighbour.Expect(`42["alert"]`)
 }

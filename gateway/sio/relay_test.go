@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -208,34 +209,23 @@ func (v *visitor) poll(base string) (status int, packets []string) {
 	if status != http.StatusOK {
 		return status, []string{body}
 	}
-	if v.eio == 4 {
-		return status, strings.Split(body, "\x1e")
-	}
-	for body != "" {
-		length, rest, _ := strings.Cut(body, ":")
-		n, err := strconv.Atoi(length)
-		if err != nil || n > len(rest) {
-			v.t.Errorf("payload %q", body)
-			break
-		}
-		packets, body = append(packets, rest[:n]), rest[n:]
+	packets, ok := siotest.Packets(v.eio, true, []byte(body))
+	if !ok {
+		v.t.Errorf("payload %q", body)
 	}
 	return status, packets
 }
 
 func (v *visitor) post(base, packet string) {
 	v.t.Helper()
-	if v.eio < 4 {
-		packet = fmt.Sprintf("%d:%s", len(packet), packet)
-	}
-	if status, body := v.do(http.MethodPost, base, packet); status != http.StatusOK || body != "ok" {
+	if status, body := v.do(http.MethodPost, base, siotest.Payload(v.eio, packet)); status != http.StatusOK || body != "ok" {
 		v.t.Fatalf("POST: %d %q", status, body)
 	}
 }
 
 // upgrade moves the session to a websocket at base, as the clients do. What
 // comes by polling meanwhile goes to got.
-func (v *visitor) upgrade(base string, got func(packet string)) siotest.Transport {
+func (v *visitor) upgrade(base string, got func(packet string)) *siotest.Conn {
 	v.t.Helper()
 	socket, err := siotest.DialSocket(base, "transport=websocket&"+v.query())
 	if err != nil {
@@ -248,9 +238,9 @@ func (v *visitor) upgrade(base string, got func(packet string)) siotest.Transpor
 	// As a browser, it polls on until it has the answer, and then ends its poll.
 	probed := make(chan error, 1)
 	go func() {
-		packets, err := socket.Receive()
-		if err == nil && strings.Join(packets, "") != "3probe" {
-			err = fmt.Errorf("%q", packets)
+		packet, err := one(socket)
+		if err == nil && packet != "3probe" {
+			err = fmt.Errorf("%q", packet)
 		}
 		probed <- err
 	}()
@@ -347,13 +337,11 @@ func TestUpgradeThroughBalancer(t *testing.T) {
 					heard := &numbers{t: t}
 					socket := v.upgrade(f.url, heard.take)
 					for heard.next < events {
-						packets, err := socket.Receive()
+						packet, err := one(socket)
 						if err != nil {
 							t.Fatalf("after %d: %v", heard.next, err)
 						}
-						for _, p := range packets {
-							heard.take(p)
-						}
+						heard.take(packet)
 					}
 					if err := <-sent; err != nil {
 						t.Fatal(err)
@@ -362,8 +350,8 @@ func TestUpgradeThroughBalancer(t *testing.T) {
 					if err := socket.Send(`428["unregister",{"userid":"42"}]`); err != nil {
 						t.Fatal(err)
 					}
-					if packets, err := socket.Receive(); err != nil || packets[0] != `438[{"ok":true}]` {
-						t.Fatalf("%q, %v", packets, err)
+					if packet, err := one(socket); err != nil || packet != `438[{"ok":true}]` {
+						t.Fatalf("%q, %v", packet, err)
 					}
 					socket.Close()
 				}
@@ -419,8 +407,8 @@ func TestOwnerDies(t *testing.T) {
 	if status := <-answered; status != http.StatusBadGateway {
 		t.Errorf("a poll that waited was answered %d", status)
 	}
-	if packets, err := socket.Receive(); err == nil {
-		t.Errorf("the websocket got %q", packets)
+	if packet, err := one(socket); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the websocket got %q, %v", packet, err)
 	}
 	other.passes(0)
 }
@@ -517,8 +505,8 @@ func TestReceiptFollowsPipe(t *testing.T) {
 	if err := socket.Send(`428["unregister",{"userid":"another"}]`); err != nil {
 		t.Fatal(err)
 	}
-	if packets, err := socket.Receive(); err != nil || packets[0] != `438[{"ok":true}]` {
-		t.Fatalf("%q, %v", packets, err)
+	if packet, err := one(socket); err != nil || packet != `438[{"ok":true}]` {
+		t.Fatalf("%q, %v", packet, err)
 	}
 	said := make(chan *nats.Msg, 1<<12)
 	for _, subject := range []string{"doit.node.*", "answer"} {
@@ -563,11 +551,10 @@ func TestDrainEndsPipes(t *testing.T) {
 				}
 			}()
 			for {
-				packets, err := socket.Receive()
-				if err != nil {
+				if _, err := one(socket); err != nil {
 					break
 				}
-				heard += len(packets)
+				heard++
 			}
 			<-emitted
 			if heard < oks || oks == 0 {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -91,75 +90,55 @@ func FuzzStranger(f *testing.F) {
 
 	b := start(f, func(c *config) { c.PingInterval = time.Hour })
 	neighbour := b.join(4)
-	neighbour.register("neighbour")
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: siotest.Patience}
+	neighbour.Register("neighbour")
 	emits := 0
 	f.Fuzz(func(t *testing.T, revision, how byte, input []byte) {
-		b.t, neighbour.t = t, t // a target's helpers are not its f's
-		revision = 2 + revision%3
-		if how %= 3; how == post {
-			b.attackByPolling(t, client, revision, input)
-		} else {
-			query := fmt.Sprintf("/socket.io/?EIO=%d&transport=websocket", revision)
-			conn, early, _, err := ws.Dial(t.Context(), "ws"+strings.TrimPrefix(b.url, "http")+query)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := io.Reader(conn)
-			if early != nil {
-				in = early
-			}
-			_ = conn.SetDeadline(time.Now().Add(siotest.Patience))
-			if how == frames {
-				var stream []byte
-				for packet := range bytes.SplitSeq(input, []byte("\n")) {
-					stream = append(stream, ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewTextFrame(bytes.Clone(packet))))...)
-				}
-				input = stream
-			}
-			_, _ = conn.Write(input)
-			_ = conn.(*net.TCPConn).CloseWrite()
-			for _, err := ws.ReadFrame(in); err == nil; _, err = ws.ReadFrame(in) { // until the server has read it all
-			}
-			_ = conn.Close()
+		b.t, neighbour.T = t, t // a target's helpers are not its f's
+		o := siotest.Options{EIO: int(2 + revision%3), Polling: how%3 == post, Base64: true}
+		conn, err := siotest.Connect(b.url, o)
+		if err != nil {
+			t.Fatal(err)
 		}
+		switch how % 3 {
+		case post:
+			postAsStranger(conn, input)
+		case frames:
+			var stream []byte
+			for packet := range bytes.SplitSeq(input, []byte("\n")) {
+				stream = append(stream, siotest.Frame(string(packet))...)
+			}
+			sendAsStranger(conn, stream)
+		default:
+			sendAsStranger(conn, input)
+		}
+		conn.Close()
 		emits++
 		if got := b.emit("neighbour", "fence", fmt.Sprint(emits)); got != 1 {
 			t.Fatalf("%d sockets of the neighbour took the emit", got)
 		}
-		neighbour.want(fmt.Sprintf(`42["fence",%d]`, emits))
+		neighbour.Expect(fmt.Sprintf(`42["fence",%d]`, emits))
 		if n := b.closed(eio.ReasonPanicking); n != 0 {
 			t.Fatal("a fault of ours")
 		}
 	})
 }
 
-// attackByPolling opens a session, posts the body and says goodbye.
-func (b *bench) attackByPolling(t *testing.T, client *http.Client, revision byte, body []byte) {
-	t.Helper()
-	url := fmt.Sprintf("%s/socket.io/?EIO=%d&transport=polling&b64=1", b.url, revision)
-	ask := func(method, contentType string, body []byte) string {
-		r, err := http.NewRequest(method, url, bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", contentType)
-		resp, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = resp.Body.Close() }()
-		answer := new(bytes.Buffer)
-		_, _ = answer.ReadFrom(resp.Body)
-		return answer.String()
-	}
-	_, sid, _ := strings.Cut(ask(http.MethodGet, "", nil), `"sid":"`)
-	sid, _, _ = strings.Cut(sid, `"`)
-	url += "&sid=" + sid
+// sendAsStranger sends bytes, ends its side and waits until the server has read them all.
+func sendAsStranger(conn *siotest.Conn, stream []byte) {
+	_ = conn.Write(stream)
+	_ = conn.Net.(*net.TCPConn).CloseWrite()
+	_ = conn.Net.SetReadDeadline(time.Now().Add(siotest.Patience))
+	_, _ = io.Copy(io.Discard, conn.In)
+}
+
+// postAsStranger posts a body and, if that was accepted, ends the session.
+func postAsStranger(conn *siotest.Conn, body []byte) {
 	contentType := "text/plain;charset=UTF-8"
 	if len(body) > 0 && body[0] < 2 {
 		contentType = "application/octet-stream"
 	}
-	ask(http.MethodPost, contentType, body)
-	ask(http.MethodPost, "text/plain", []byte(map[bool]string{true: "1", false: "1:1"}[revision == 4]))
+	_ = conn.Write(conn.Post(contentType, body))
+	if _, _, err := conn.ReadAnswer(time.Now().Add(siotest.Patience)); err == nil {
+		_ = conn.Send("1")
+	}
 }

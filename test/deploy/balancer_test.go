@@ -148,9 +148,7 @@ func TestBalancerPassesAll(t *testing.T) {
 		}
 		for _, page := range pages {
 			for i := range 100 {
-				if got := page.Next(); got.Name != "hello" || got.Args[0] != float64(i) {
-					t.Fatalf("heard %v, want %d", got, i)
-				}
+				page.Expect("hello", float64(i))
 			}
 			if got := page.Next(); got.Name != "by-get" {
 				t.Errorf("heard %v", got)
