@@ -423,6 +423,7 @@ func TestPassingNodeDies(t *testing.T) {
 	other.passes(1)
 	go waiting.do(http.MethodGet, other.url, "")
 	other.passes(2)
+	waiting.post(other.url, `42["fence"]`) // the GET has been passed on when this has its answer
 
 	other.bus.Close()
 	owner.wantNothing()
