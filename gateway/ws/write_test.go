@@ -19,7 +19,7 @@ func TestWriteTimeout(t *testing.T) {
 		u.send(bytes.Repeat([]byte("x"), 100_000))
 	}
 	u.conn.out.mu.Lock()
-	since := u.conn.out.since
+	since := u.conn.out.progress
 	u.conn.out.mu.Unlock()
 	u.wantFailed(t, ErrSlow)
 	if took := time.Since(since); took < timeout || took >= 2*timeout {
@@ -38,7 +38,7 @@ func TestCloseKeepsNothing(t *testing.T) {
 	u.conn.Close(1000, "")
 	u.conn.out.mu.Lock()
 	defer u.conn.out.mu.Unlock()
-	if n := len(u.conn.out.rest); n != 0 {
+	if n := len(u.conn.out.unsent); n != 0 {
 		t.Errorf("%d bytes are kept", n)
 	}
 }
