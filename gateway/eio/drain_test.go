@@ -54,7 +54,7 @@ func TestDrainRefusesAndServes(t *testing.T) {
 	until(t, "the drain to begin", func() bool {
 		a.sessions.mu.Lock()
 		defer a.sessions.mu.Unlock()
-		return a.sessions.refusing
+		return a.sessions.closed
 	})
 	if got := a.newPoller("EIO=4&transport=polling").get(); got.status == http.StatusOK {
 		t.Errorf("a new session: %v", got)
@@ -77,7 +77,7 @@ func TestDrainBetweenPolls(t *testing.T) {
 	until(t, "the session to finish", func() bool {
 		p.session.mu.Lock()
 		defer p.session.mu.Unlock()
-		return p.session.state == finishes
+		return p.session.state == finishing
 	})
 	p.wantGet("4queued\x1e1")
 	await(t, "Drain", drained)

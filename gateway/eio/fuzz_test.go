@@ -70,7 +70,7 @@ func FuzzEncodePayload(f *testing.F) {
 		}
 		how := framings[int(framing)%len(framings)]
 		c := &codec{protocol: how.eio, base64: how.plain}
-		body, contentType := c.encodePayload([]*Frame{c.spell(Message([]byte(one))), c.spell(Message([]byte(one), []byte(two)))})
+		body, contentType := c.encodePayload([]*Frame{c.forClient(Message([]byte(one))), c.forClient(Message([]byte(one), []byte(two)))})
 		if contentType != how.contentType {
 			t.Errorf("Content-Type %q", contentType)
 		}

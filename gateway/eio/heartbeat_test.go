@@ -78,7 +78,7 @@ func TestHeartbeatByALateTimer(t *testing.T) {
 		late(15 * time.Millisecond)
 		p.wantGet("2")
 		p.session.mu.Lock()
-		if left := -p.session.heartbeat.late(); left != 185*time.Millisecond {
+		if left := -p.session.heartbeat.overdue(); left != 185*time.Millisecond {
 			t.Errorf("%v are left for the answer", left)
 		}
 		p.session.mu.Unlock()
