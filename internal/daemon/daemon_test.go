@@ -57,7 +57,7 @@ func TestPublicAddressesAreRefusedInOpenMode(t *testing.T) {
 
 func TestExitCodes(t *testing.T) {
 	_, usage := parse(t, "--nonsense")
-	for want, err := range map[int]error{exitDrained: nil, exitFailed: io.EOF, exitUsage: usage} {
+	for want, err := range map[int]error{exitOK: nil, exitFailed: io.EOF, exitUsage: usage} {
 		if got := exitCode("test", err); got != want {
 			t.Errorf("%v: %d, want %d", err, got, want)
 		}

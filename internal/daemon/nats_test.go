@@ -141,7 +141,7 @@ func TestDrain(t *testing.T) {
 	natstest.Await(t, "disconnect", func() bool { return !away.IsConnected() })
 	began := time.Now()
 	Drain(away)
-	if took := time.Since(began); !away.IsClosed() || took > drainTime/2 {
+	if took := time.Since(began); !away.IsClosed() || took > drainTimeout/2 {
 		t.Errorf("closed: %v, after %v", away.IsClosed(), took)
 	}
 }
