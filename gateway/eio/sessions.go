@@ -8,7 +8,7 @@ type sessions struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	byID   map[string]*Session
-	closed bool // no new session begins
+	closed bool // add accepts no new session
 }
 
 // add adds a session. It returns false if no new session may begin.

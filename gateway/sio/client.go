@@ -18,7 +18,7 @@ type client struct {
 	server       *Server
 	session      *eio.Session
 	sockets      []*socket
-	connectTimer *time.Timer  // closes the session, unless it joins a namespace; nil once it has
+	connectTimer *time.Timer  // closes the session unless it joins a namespace in time; nil once it has joined
 	pending      atomic.Int32 // registrations that the hub has not yet answered
 }
 

@@ -96,11 +96,11 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 // If earlier bytes are still unsent, a close frame cannot follow them: the
 // connection is reset at once.
 func (c *Conn) Close(code uint16, reason string) {
-	told, stuck := c.writeLast(closeFrame(code, reason))
+	sent, stuck := c.writeLast(closeFrame(code, reason))
 	if tcp, ok := c.conn.(interface{ SetLinger(int) error }); ok && stuck {
 		_ = tcp.SetLinger(0) // without it the kernel keeps unsent bytes for minutes
 	}
-	if !told {
+	if !sent {
 		c.Abort()
 		return
 	}

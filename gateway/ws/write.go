@@ -224,14 +224,14 @@ func (c *Conn) writeNow(frame []byte) bool {
 	return c.tryWrite() == nil && len(c.out.unsent) == 0
 }
 
-// writeLast writes the connection's last frame and drops what is unsent. told
+// writeLast writes the connection's last frame and drops what is unsent. sent
 // reports whether the frame was written, stuck whether earlier bytes were
 // unsent.
-func (c *Conn) writeLast(frame []byte) (told, stuck bool) {
+func (c *Conn) writeLast(frame []byte) (sent, stuck bool) {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	stuck = len(c.out.unsent) > 0
-	told = c.writeNow(frame)
+	sent = c.writeNow(frame)
 	c.out.unsent = nil
-	return told, stuck
+	return sent, stuck
 }

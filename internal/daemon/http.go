@@ -28,7 +28,7 @@ const (
 	shutdownTimeout = 1500 * time.Millisecond
 )
 
-// A Server is a listener that is bound, and what serves it.
+// A Server is a bound listener and the HTTP server on it.
 type Server struct {
 	listener net.Listener
 	server   *http.Server
