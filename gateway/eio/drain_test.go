@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Sessions end evenly over the time of a drain, each told, each with all that was queued for it.
+// A drain ends sessions evenly spread over its time. Each is told, and gets all that was queued for it.
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t)
@@ -43,8 +43,8 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// While a server drains, its sessions are served on and new ones are refused;
-// a browser that takes nothing does not hold it up.
+// A server that drains serves its sessions and refuses new ones. A browser that
+// reads nothing does not delay it.
 func TestDrainRefusesAndServes(t *testing.T) {
 	a := start(t, func(c *config) { c.QueueBytes = 1 << 30 })
 	stuck, p := a.socket(4), a.poll(4)

@@ -32,7 +32,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// Clients before 3.0 are in "/" unasked.
+// Clients before 3.0 join "/" without a CONNECT.
 func TestConnectOld(t *testing.T) {
 	b := start(t)
 	for _, revision := range []int{2, 3} {
@@ -44,7 +44,7 @@ func TestConnectOld(t *testing.T) {
 			p.wantAlive()
 			p.send(`40/shop?a=b`, `40/shop,`)
 			p.want(`44/shop,{"message":"Invalid namespace"}`, `44/shop,{"message":"Invalid namespace"}`)
-			p.send(`42/shop,["register",{"userid":"x"}]`) // nobody's, as in Node's server of that time
+			p.send(`42/shop,["register",{"userid":"x"}]`) // ignored, as in the Node server of these clients
 			p.wantAlive()
 		}
 	}
@@ -65,7 +65,7 @@ func TestConnectUnknownNamespace(t *testing.T) {
 	p.wantAlive()
 }
 
-// A browser that joins nothing does not stay (trap M3).
+// A browser that joins no namespace is closed (trap M3).
 func TestConnectTimeout(t *testing.T) {
 	b := start(t, func(c *config) { c.SocketIO.ConnectTimeout = 500 * time.Millisecond })
 	silent, refused, polling := b.open(4), b.open(4), b.open(4, true)
@@ -83,8 +83,8 @@ func TestConnectTimeout(t *testing.T) {
 	old.wantAlive()
 }
 
-// A CONNECT in the moment in which the time for it is over: joined or closed,
-// and nothing in between.
+// A CONNECT just when ConnectTimeout ends: the browser is either joined or
+// closed.
 func TestConnectAgainstTimeout(t *testing.T) {
 	b := start(t, func(c *config) { c.SocketIO.ConnectTimeout = time.Millisecond })
 	var all sync.WaitGroup
@@ -132,14 +132,14 @@ func TestDisconnectAndConnectAgain(t *testing.T) {
 	old.register("42")
 	old.send("41")
 	b.wantUsers(0)
-	old.send(`420["register",{"userid":"42"}]`, "40") // the first is nobody's
+	old.send(`420["register",{"userid":"42"}]`, "40") // the first is for no socket and ignored
 	old.want("40")
 	old.register("43")
 	b.wantUsers(1)
 }
 
-// What no client sends ends the connection that sent it; the library and
-// everybody else do not notice (traps K1, M4).
+// An invalid packet ends its connection. It affects neither the library nor
+// other connections (traps K1, M4).
 func TestInvalidPackets(t *testing.T) {
 	b := start(t)
 	witness := b.join(4)
@@ -169,7 +169,7 @@ func TestInvalidPackets(t *testing.T) {
 	natstest.Await(t, "the others to be gone", func() bool { return b.sockets.Load() == 1 })
 }
 
-// What clients send and nobody here reads is ignored (trap M4).
+// Packets that clients may send and the server does not use are ignored (trap M4).
 func TestIgnoredPackets(t *testing.T) {
 	b := start(t)
 	for _, revision := range []int{3, 4} {
@@ -183,7 +183,7 @@ func TestIgnoredPackets(t *testing.T) {
 	}
 }
 
-// Any connection's end leaves nothing behind, however early it comes (traps R4, R5).
+// A connection that ends at any stage leaves nothing behind (traps R4, R5).
 func TestCloseDuringHandshake(t *testing.T) {
 	b := start(t)
 	var all sync.WaitGroup
@@ -223,8 +223,8 @@ func TestServerCloseDuringHandshake(t *testing.T) {
 	}
 }
 
-// No visitor decides how events are written to another one: a namespace that
-// the library takes for "/" is "/".
+// A namespace that the library takes for "/" gets the name "/". Otherwise one
+// browser could change how a shared frame is encoded for others.
 func TestNamespaceByAnotherName(t *testing.T) {
 	for _, name := range []string{"//host/", "/#x", "/%2e", "/?a=b", "//"} {
 		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
@@ -240,7 +240,7 @@ func TestNamespaceByAnotherName(t *testing.T) {
 	}
 }
 
-// Nor is anybody in a namespace twice.
+// A browser cannot join a namespace twice by another spelling.
 func TestNamespaceTwiceByAnotherName(t *testing.T) {
 	for _, name := range []string{"//host/", "/#x"} {
 		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
@@ -261,7 +261,7 @@ func (b *bench) settle(p *tab) {
 	}
 }
 
-// What a page says in its CONNECT is not kept for as long as it stays.
+// The auth of a CONNECT is not kept in memory.
 func TestConnectPayloadIsBounded(t *testing.T) {
 	b := start(t)
 	p := b.open(4)

@@ -2,12 +2,11 @@ package sio
 
 import (
 	"regexp"
-	"strings"
 	"testing"
 )
 
-// A page of any generation hears that it may have missed something, one that
-// registered nothing does not.
+// A page with a client of any version is told that it may have missed events,
+// unless it has registered nothing.
 func TestGapIsHeard(t *testing.T) {
 	b := start(t, func(c *config) { c.GapEvent = "пропуск" })
 	idle := b.join(4)
@@ -39,8 +38,6 @@ func TestMaxIDs(t *testing.T) {
 	p.send(`423["register",{"userid":3}]`)
 	p.want("433" + tooMany)
 }
-
-var long = strings.Repeat("x", 101)
 
 // The hub's counters have their labels from the start.
 func TestCountersStartAtZero(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The write deadline counts from when the kernel last took something, though
-// it has some room left that it does not tell of.
+// The write deadline counts from when the kernel last accepted bytes, also if
+// the kernel has room that is too little to report.
 func TestWriteTimeout(t *testing.T) {
 	t.Parallel()
 	const timeout = 3 * time.Second
@@ -27,7 +27,7 @@ func TestWriteTimeout(t *testing.T) {
 	}
 }
 
-// A connection that was closed holds nothing of what the kernel did not take.
+// A closed connection holds no unsent bytes.
 func TestCloseKeepsNothing(t *testing.T) {
 	srv := newServer(t)
 	u := newUser()

@@ -118,7 +118,7 @@ func get(t *testing.T, url string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// A connection that the bus refuses for good is told; one that is drained is not.
+// fail is called for a connection that NATS refuses for good, and not for one that is drained.
 func TestAConnectionClosedForGoodIsTold(t *testing.T) {
 	var log bytes.Buffer
 	s := natstest.Start(t)
