@@ -1,4 +1,5 @@
-// Package browser serves what a browser loads from this server: the Socket.IO client script, the page at / and its icon.
+// Package browser serves what a browser loads from this server: the Socket.IO client script, the page at / and its
+// icon.
 //
 // The client script is not in the repository: fetch.sh downloads it to dist before the build. A binary that was built
 // without it redirects browsers to Socket.IO's CDN.
@@ -33,7 +34,8 @@ var (
 // It belongs at /socket.io/socket.io.js and /socket.io/socket.io.min.js.
 func Script() http.Handler { return script(dist) }
 
-// sourceMap is removed from the script: the map is not served, and would not match the script with reregister.js appended.
+// sourceMap is removed from the script: the map is not served, and would not match the script once reregister.js is
+// appended.
 var sourceMap = regexp.MustCompile(`(?m)^//# sourceMappingURL=.*$`)
 
 func script(dist fs.FS) http.Handler {

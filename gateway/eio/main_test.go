@@ -26,7 +26,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/visitor"
 )
 
-// portable makes each websocket wait in a goroutine of its own and be written without its descriptor, as on other systems.
+// portable makes each websocket wait in a goroutine of its own and be written without its descriptor, as on other
+// systems.
 var portable = flag.Bool("portable", false, "test without epoll")
 
 func TestMain(m *testing.M) {
