@@ -153,7 +153,7 @@ func TestNothingElseWaitsForADial(t *testing.T) {
 		p.bus.collector.onAnswer(&nats.Msg{Subject: string(p.bus.inbox) + "1.0", Header: nats.Header{"Status": {"503"}}})
 		p.bus.collector.onGivenUp(&nats.Msg{Data: []byte("user.42")})
 		local.alone.Store(true)
-		p.process.accompanied = time.Time{}
+		p.process.notAloneAt = time.Time{}
 		if reached, err := emit(p, []string{"u"}, "e", "1"); !reached || err != nil {
 			t.Errorf("in the same process: %v, %v", reached, err)
 		}
