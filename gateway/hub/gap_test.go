@@ -73,8 +73,8 @@ func newTellingBench(t *testing.T, change ...func(*Options)) *bench {
 	return &bench{t: t, server: s, pub: natstest.Connect(t, s), hub: newHub(t, nc, append([]func(*Options){telling}, change...)...)}
 }
 
-// After a loss of NATS each socket that was registered before gets one gap event, however many users it has. A socket
-// that registered later gets none.
+// After a loss of NATS each socket that was registered before gets one gap event, however many
+// users it has. A socket that registered later gets none.
 func TestGapAfterALoss(t *testing.T) {
 	b := newTellingBench(t)
 	one, _ := b.page("user.1")
@@ -203,7 +203,7 @@ func TestLossesInARowAreOneGap(t *testing.T) {
 	}
 }
 
-// If NATS falls silent only pings reveal it, so the gap begins with the first unanswered ping.
+// If NATS falls silent only pings reveal it. The gap begins when NATS fell silent, or earlier.
 func TestGapSinceTheBusFellSilent(t *testing.T) {
 	const pings = 700 * time.Millisecond
 	s := natstest.Start(t)
@@ -241,8 +241,8 @@ func TestGapIsNoLongerThanItMustBe(t *testing.T) {
 	}
 }
 
-// Gap events go to many sockets at a limited rate, without holding the registry's lock. The event is encoded once for
-// each namespace.
+// Gap events go to many sockets at a limited rate, without holding the registry's lock. The event
+// is encoded once for each namespace.
 func TestTellingIsPaced(t *testing.T) {
 	const sockets = 10 * gapBatch
 	b := newTellingBench(t)
@@ -325,9 +325,9 @@ func TestGapEventIsOneThatCanBeHeard(t *testing.T) {
 	}
 }
 
-// Messages that a worker's channel has no room for are counted exactly. The sockets of their users get the gap event,
-// and no others do. That also holds if nats.go reports no error because the user has had no message since the last
-// overflow.
+// Messages that a worker's channel has no room for are counted exactly. The sockets of their users
+// get the gap event, and no others do. That also holds if nats.go reports no error because the user
+// has had no message since the last overflow.
 func TestBacklog(t *testing.T) {
 	b := newTellingBench(t)
 	same := func(n int) (subjects []string) {
@@ -414,7 +414,8 @@ func TestBacklogOfAUserThatLeaves(t *testing.T) {
 	}
 }
 
-// blocker registers a socket. Each of its flushes signals busy, then blocks until release or the end of the test.
+// blocker registers a socket. Each of its flushes signals busy, then blocks until release or the
+// end of the test.
 func (b *bench) blocker(subject string) (s *Socket, busy <-chan struct{}, release chan<- struct{}) {
 	b.t.Helper()
 	began, end := make(chan struct{}), make(chan struct{})
