@@ -42,7 +42,7 @@ func TestPendingEmit(t *testing.T) {
 				p := newPendingEmits()
 				number, e := p.begin([]string{"user.a", "user.b"}, policy)
 				for _, s := range c.steps {
-					if got := p.answer(number, s.receiver, s.answer, false); got != fits {
+					if got := p.answer(number, s.receiver, s.answer, false); got != accepted {
 						t.Fatalf("%+v: %v", s, got)
 					}
 				}
