@@ -1,5 +1,5 @@
-// doit-socket in one process: ingest, gateway and nats-server on one port.
-// The drop-in successor, and the default for one box.
+// doit-socket is ingest, gateway and nats-server in one process on one port. It replaces the
+// original server and is the default for a single machine.
 package main
 
 import (
@@ -20,13 +20,14 @@ const name = "doit-socket"
 
 type config struct {
 	daemon.Config `embed:""`
-	EmitListen    string              `placeholder:"HOST:PORT" help:"Move /emit and /v1/ to a listener of their own."`
+	EmitListen    string              `placeholder:"HOST:PORT" help:"Serve /emit, /stat/all and /v1/ on this address and not on --listen."`
 	Gateway       node.Config         `embed:"" group:"Sockets:"`
 	Ingest        legacy.Config       `embed:"" group:"Emits:"`
 	Cluster       natsd.ClusterConfig `embed:"" group:"Several boxes:"`
 }
 
-// Validate refuses what [daemon.Config.Validate] refuses, for the listener that only this program has.
+// Validate checks --emit-listen, which only this program has, as [daemon.Config.Validate] checks
+// the other listeners.
 func (c config) Validate() error {
 	if c.EmitListen == "" {
 		return nil
@@ -39,9 +40,9 @@ func main() { daemon.Main(name, run) }
 //	PHP ──POST /emit──▶ ingest ──▶ nats-server ──▶ gateway ──Socket.IO──▶ browsers
 //	                    └────────── this process ─────────┘
 //
-// The sockets are drained first. Then everything stops in the opposite order
-// of its start: no new connections, requests in flight are answered, NATS is
-// drained.
+// run starts the parts in this order and returns when ctx is done or one of them fails. When ctx is
+// done it first drains the sockets. Then the deferred calls stop the parts in reverse order: no new
+// connections, requests in flight are answered, NATS is drained.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var cfg config
 	err := daemon.Parse(&cfg, name, "A PHP page raises an event, the right browsers hear it.",
@@ -132,7 +133,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// greet prints what to paste.
+// greet prints the address and the code to paste into a page and into PHP.
 func greet(w io.Writer, url, emitURL string) {
 	fmt.Fprintf(w, `doit-socket listens on %[1]s
 

@@ -62,7 +62,8 @@ func urlIn(t *testing.T, out *siotest.Output, pattern string) string {
 	return m[1]
 }
 
-// From the page to PHP's address, by what the program prints; and nothing runs on when it has ended.
+// The addresses that the program prints work for a page and for PHP, and nothing keeps running
+// after its end.
 func TestRun(t *testing.T) {
 	out := serve(t)
 	url := urlIn(t, out, "listens on ")
@@ -90,7 +91,7 @@ func TestEmitListenMovesEmit(t *testing.T) {
 	}
 }
 
-// Every flag has a variable.
+// Every flag has an environment variable.
 func TestHelp(t *testing.T) {
 	var help bytes.Buffer
 	if err := run(context.Background(), []string{"--help"}, &help, io.Discard); err != nil {

@@ -1,4 +1,4 @@
-// doit-socket-ingest takes emits from PHP and hands them to the gateways over NATS.
+// doit-socket-ingest accepts emits from PHP over HTTP and publishes them to the gateways over NATS.
 package main
 
 import (
@@ -22,10 +22,11 @@ type config struct {
 
 func main() { daemon.Main(name, run) }
 
-// Everything stops in the opposite order of its start.
+// run starts the ingest and returns when ctx is done or a part of it fails. The deferred calls stop the parts in
+// reverse order of their start.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var cfg config
-	err := daemon.Parse(&cfg, name, "Takes emits from PHP for doit-socket and hands them to the gateways over NATS.",
+	err := daemon.Parse(&cfg, name, "Accepts emits from PHP over HTTP and publishes them to the doit-socket gateways over NATS.",
 		daemon.Defaults{Listen: "127.0.0.1:1335", AdminListen: "127.0.0.1:1334"}, args, stdout)
 	if errors.Is(err, daemon.ErrDone) {
 		return nil

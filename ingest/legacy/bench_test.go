@@ -13,8 +13,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// What an emit costs from its form to its answer, by carrier and number of receivers. The gateway does nothing; over
-// NATS its part of the round trip is in the figure.
+// The cost of an emit from its form to its answer, by carrier and number of receivers. The gateway does nothing. Over
+// NATS the figure includes the gateway's part of the round trip.
 func BenchmarkEmit(b *testing.B) {
 	for _, carrier := range []string{"process", "bus"} {
 		for _, receivers := range []int{1, 10, 100} {

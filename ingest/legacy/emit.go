@@ -15,29 +15,29 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// smallBody is how many bytes a Content-Length may announce for a buffer of that size to be made at once. A larger
-// body gets memory as it arrives, so that a header alone costs none.
+// smallBody is the largest Content-Length, in bytes, for which the whole buffer is allocated before reading. A larger
+// buffer grows as the body arrives, so that a client cannot make the server allocate by a header alone.
 const smallBody = 4 << 10
 
-// emit answers every request for /emit, whatever its method and status, with exactly OK or ERROR.
-func (f *Face) emit(c *gin.Context) {
+// emit answers a request for /emit of any method. The body of the answer is always OK or ERROR.
+func (a *API) emit(c *gin.Context) {
 	var ok bool
 	var err error
 	switch c.Request.Method {
 	case http.MethodPost:
-		ok, err = f.post(c.Writer, c.Request)
+		ok, err = a.post(c.Writer, c.Request)
 	case http.MethodGet:
-		ok, err = f.get(c.Request)
+		ok, err = a.get(c.Request)
 	default:
 		err = errMethod
 	}
-	f.answer(c, ok, err)
+	a.answer(c, ok, err)
 }
 
-// post emits what a form says: id, message and data, each from the body or else from the query string. data is JSON.
-// It reports whether a socket took the event.
-func (f *Face) post(w http.ResponseWriter, r *http.Request) (reached bool, err error) {
-	body, err := f.readBody(w, r)
+// post emits the event of a form with the fields id, message and data (JSON). Each field is taken from the body, or
+// from the query string if the body does not have it. post reports whether a socket took the event.
+func (a *API) post(w http.ResponseWriter, r *http.Request) (reached bool, err error) {
+	body, err := a.readBody(w, r)
 	if err != nil {
 		return false, err
 	}
@@ -54,19 +54,19 @@ func (f *Face) post(w http.ResponseWriter, r *http.Request) (reached bool, err e
 	if !ok {
 		data = "{}"
 	}
-	return f.publish(ids, event, []byte(data))
+	return a.publish(ids, event, []byte(data))
 }
 
-// readBody reads the body of a POST. The server bounds the time that this takes.
-func (f *Face) readBody(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
+// readBody reads the body of a POST. The HTTP server's timeouts bound how long it waits.
+func (a *API) readBody(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	switch {
-	case r.ContentLength > f.config.MaxBody:
-		return nil, errTooLarge // a client that sent Expect has not sent the body yet, and need not
+	case r.ContentLength > a.config.MaxBody:
+		return nil, errTooLarge // without reading: a client that sent "Expect: 100-continue" then does not send the body
 	case r.ContentLength >= 0 && r.ContentLength <= smallBody:
 		body = make([]byte, r.ContentLength)
 		_, err = io.ReadFull(r.Body, body)
 	default:
-		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, f.config.MaxBody))
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, a.config.MaxBody))
 	}
 	var large *http.MaxBytesError
 	switch {
@@ -78,7 +78,7 @@ func (f *Face) readBody(w http.ResponseWriter, r *http.Request) (body []byte, er
 	return body, nil
 }
 
-// params are the fields of a POST: the body's, then the query string's.
+// params are the forms of a POST: [0] is the body, [1] the query string. A lookup prefers the body.
 type params [2]form
 
 func parseParams(r *http.Request, body []byte) (p params, err error) {
@@ -109,8 +109,8 @@ func (p params) texts(name string) ([]string, bool) {
 	return texts, ok
 }
 
-// isForm reports whether a body is an urlencoded form. One without a type is
-// taken for it: PHP's streams send none unless told.
+// isForm reports whether a body of this Content-Type is read as an urlencoded form. An empty type counts as a form,
+// because PHP's stream functions send no Content-Type unless the page sets one.
 func isForm(contentType string) bool {
 	if contentType == "" {
 		return true
@@ -119,9 +119,9 @@ func isForm(contentType string) bool {
 	return kind == "application/x-www-form-urlencoded"
 }
 
-// get emits what a query string says. It is OK for every emit that was sent, also if nobody is online: so it was with
-// the original.
-func (f *Face) get(r *http.Request) (sent bool, err error) {
+// get emits the event of a query string. It reports true for every emit that was sent, even if no socket took it: the
+// original answered OK to those, too.
+func (a *API) get(r *http.Request) (sent bool, err error) {
 	var id, event []string
 	rest := parseQuery(r.URL.RawQuery)
 	kept := rest[:0]
@@ -139,16 +139,16 @@ func (f *Face) get(r *http.Request) (sent bool, err error) {
 	case len(id) == 0 || len(event) == 0:
 		return false, nil
 	case len(id) > 1 || len(event) > 1:
-		return true, nil // for the original a list was the name of a room that nobody is in
+		return true, nil // nothing to send: the original took a list for the name of an empty room and answered OK
 	case id[0] == "":
 		return false, nil
 	}
-	_, err = f.publish(id, event[0], queryData(kept))
+	_, err = a.publish(id, event[0], queryData(kept))
 	return err == nil, err
 }
 
-// queryData is the payload of a GET: its other parameters as an object of
-// strings, or the string that _type=string and _data make.
+// queryData returns the event's argument of a GET as JSON: an object of strings with all parameters but id and message,
+// or, with _type=string, the value of _data as one string.
 func queryData(params []param) []byte {
 	var kind, text []string
 	for _, p := range params {
@@ -184,10 +184,10 @@ func queryData(params []param) []byte {
 	return append(data, '}')
 }
 
-// publish emits one event and reports whether a socket of any receiver took it. The emit does not end with its
-// request: a page may hang up as soon as it has written it.
-func (f *Face) publish(ids []string, event string, data []byte) (reached bool, err error) {
-	outcomes, err := f.publisher.Publish(context.Background(),
+// publish emits one event and reports whether a socket of any receiver took it. It ignores the context of the HTTP
+// request: PHP may close the connection as soon as it has written the request, and the event must still be sent.
+func (a *API) publish(ids []string, event string, data []byte) (reached bool, err error) {
+	outcomes, err := a.publisher.Publish(context.Background(),
 		publish.Emit{To: ids, Event: event, Args: [][]byte{data}}, publish.FirstReceipt)
 	return slices.ContainsFunc(outcomes, func(o publish.Outcome) bool { return o.State == publish.Reached }), err
 }

@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A bench is a face on a real nats-server, and a connection in a gateway's place.
+// A bench is an API on a real nats-server, and a NATS connection that acts as the gateway.
 type bench struct {
 	t         testing.TB
 	server    *server.Server
@@ -154,7 +154,7 @@ func TestReceivers(t *testing.T) {
 	}
 }
 
-// What PHP sent as JSON arrives as the same bytes.
+// The JSON that PHP sends arrives byte for byte.
 func TestDataIsUntouched(t *testing.T) {
 	b := newBench(t)
 	b.gw.Holds("u", 1)
@@ -194,7 +194,8 @@ func TestMoreThanTheBusTakes(t *testing.T) {
 	}
 }
 
-// That nobody holds the user is known at once. A zero does not end the wait: another gateway may hold the user too.
+// "No responders" is answered at once. A receipt of zero sockets does not end the wait, because another gateway may
+// hold the user.
 func TestReceiptsAreTrue(t *testing.T) {
 	b := newBench(t)
 	timed := func(id string) (string, time.Duration) {
@@ -233,7 +234,7 @@ func TestTheBusIsAway(t *testing.T) {
 	}
 }
 
-// A page may hang up as soon as it has written its request: all receivers get the event.
+// All receivers get the event even if PHP closes the connection right after its request.
 func TestARequestThatHangsUp(t *testing.T) {
 	b := newBench(t)
 	served := 0
@@ -250,7 +251,7 @@ func TestARequestThatHangsUp(t *testing.T) {
 // Each of many concurrent emits gets its own answer.
 func TestConcurrentEmits(t *testing.T) {
 	b := newBench(t)
-	b.publisher.Bound = natstest.Patience // it is about whose answer is whose, not about the machine
+	b.publisher.Bound = natstest.Patience // no timeout: the test is about matching answers to emits
 	b.gw.On("user.odd", func(m *nats.Msg) { _ = m.Respond([]byte("1 gw")) })
 	var all sync.WaitGroup
 	for i := range 10 {
@@ -283,7 +284,7 @@ func TestStat(t *testing.T) {
 	}
 }
 
-// Whatever comes, the answer is one of two words.
+// The answer to any request is OK or ERROR.
 func FuzzEmitRequest(f *testing.F) {
 	b := newBench(f)
 	f.Add("id=u&message=e&data=1", "", true)

@@ -8,36 +8,37 @@ import (
 )
 
 const (
-	// maxParameters bounds the parts between ampersands in one form.
+	// maxParameters is the largest number of parameters, the parts between ampersands, in one form.
 	maxParameters = 10_000
 
-	// maxDepth is how many bracket groups of a key are followed; the rest of the key is one name.
+	// maxDepth is how many bracket groups of a key are nested. The rest of the key is taken as one name.
 	maxDepth = 32
 
-	// minArrayLimit is body-parser's arrayLimit for forms of few parameters. A larger form raises it to the number of
-	// its parameters, so that no list outgrows it: only an index can reach it.
+	// minArrayLimit is the smallest arrayLimit, the index from which on qs makes a map instead of a list. body-parser
+	// raises it to the number of parameters of the form. So only an explicit index can exceed it, not a list's length.
 	minArrayLimit = 100
 )
 
 var errTooManyParameters = errors.New("too many parameters")
 
-// form is an urlencoded body, or the query string of a POST, as Express 4 read it: body-parser with extended: true,
-// which is the npm package qs (6.17) with allowPrototypes, a depth of 32 and an arrayLimit of at least 100.
+// form is an urlencoded body, or the query string of a POST. It is parsed as Express 4 did: by body-parser with
+// extended: true, which calls the npm package qs (6.17) with allowPrototypes, a depth of 32 and an arrayLimit of at
+// least 100.
 //
-// A value is a text, a list or a map of values. Values are decoded when they are asked for, each time anew. The names
-// asked for must not be empty, a number or "__proto__": those qs treats in ways that no emit needs.
+// A value is a text, a list of values or a map of values. Each call of text or texts decodes it again. Their argument
+// must not be empty, a number or "__proto__": what qs does with those is not implemented.
 type form struct {
 	fields     []field
 	arrayLimit int
 }
 
-// field is one part of a form: its key decoded, its value as it was sent.
+// field is one parameter of a form: key is decoded, raw is the value as it was sent.
 type field struct {
 	key, raw string
 }
 
-// parseForm splits a body into its fields. Bytes that are not UTF-8 count as U+FFFD, as Node reads a body, and a byte
-// order mark in front is dropped. The only error is errTooManyParameters, beyond maxParameters.
+// parseForm splits a body into its fields. It replaces invalid UTF-8 by U+FFFD, as Node does when it reads a body, and
+// drops a leading byte order mark. The only error is errTooManyParameters.
 func parseForm(body string) (form, error) {
 	parameters := strings.Count(body, "&") + 1
 	if parameters > maxParameters {
@@ -57,15 +58,15 @@ func parseForm(body string) (form, error) {
 	return f, nil
 }
 
-// text returns the value of name as JavaScript's String(value) gives it: the elements of a list are joined by commas,
-// a map is "[object Object]". It returns false if the form has no such name.
+// text returns the value of name, converted as JavaScript's String(value) does: a list is joined by commas, a map is
+// "[object Object]". It returns false if the form has no such name.
 func (f form) text(name string) (string, bool) {
 	v, ok := f.value(name)
 	return v.String(), ok
 }
 
-// texts returns the value of name as a list: a text is a list of one, a list or a map gives the String of each element
-// in JavaScript's order. It returns false if the form has no such name.
+// texts returns the value of name as a list. A text becomes a list of one. Of a list or a map it returns the elements
+// in JavaScript's order, each converted as by String(value). It returns false if the form has no such name.
 func (f form) texts(name string) ([]string, bool) {
 	v, ok := f.value(name)
 	switch {
@@ -81,7 +82,7 @@ func (f form) texts(name string) ([]string, bool) {
 	return texts, true
 }
 
-// value builds the value of name from all fields whose key begins with it.
+// value builds the value of name from all fields whose key is name or name followed by bracket groups.
 func (f form) value(name string) (value, bool) {
 	var first, named int
 	for i := len(f.fields) - 1; i >= 0; i-- {
@@ -97,7 +98,7 @@ func (f form) value(name string) (value, bool) {
 		return value{text: unescape(only.raw)}, true
 	}
 
-	// Fields with the same key are one list before qs looks into any key.
+	// As qs does: first collect the values of equal keys into lists, then expand the bracket groups of each key.
 	same := container{entries: make([]entry, 0, named)}
 	for _, field := range f.fields[first:] {
 		if root, _, _ := cutRoot(field.key); root != name {
@@ -121,7 +122,7 @@ func (f form) value(name string) (value, bool) {
 	return result, true
 }
 
-// nest wraps a value in the containers that the bracket groups of its key ask for.
+// nest wraps a value in the lists and maps that the bracket groups of its key describe, from the last group outwards.
 func (f form) nest(e entry) value {
 	v := e.value
 	var groups [maxDepth + 1]string
@@ -146,7 +147,8 @@ func (f form) nest(e entry) value {
 	return v
 }
 
-// cutField cuts a part at the equals sign after a closing bracket, or else at the first one.
+// cutField splits a parameter into key and value: at the first equals sign directly behind a closing bracket, or
+// at the first equals sign if there is none.
 func cutField(part string) (key, raw string) {
 	first := strings.IndexByte(part, '=')
 	if first < 0 {
@@ -168,8 +170,8 @@ func endsInBracket(key string) bool {
 	return strings.HasSuffix(key, "]") || strings.HasSuffix(key, "%5D") || strings.HasSuffix(key, "%5d")
 }
 
-// cutRoot returns the name that a key begins with, the rest of the key from its next bracket, and how many bracket
-// groups of the rest are followed. The name may itself stand in brackets: "[id][0]" is "id[0]".
+// cutRoot splits a key into its root name and its bracket groups, and returns the largest number of groups to nest. The
+// root may itself be in brackets: "[id][0]" means "id[0]".
 func cutRoot(key string) (root, rest string, depth int) {
 	switch open := strings.IndexByte(key, '['); {
 	case open < 0:
@@ -181,7 +183,7 @@ func cutRoot(key string) (root, rest string, depth int) {
 	return root, rest, maxDepth - 1
 }
 
-// splitGroups appends what stands in the bracket groups of a key behind its root.
+// splitGroups appends the contents of the bracket groups of a key, without its root, to groups.
 func splitGroups(groups []string, key string) []string {
 	_, rest, depth := cutRoot(key)
 	for rest != "" {
@@ -195,8 +197,8 @@ func splitGroups(groups []string, key string) []string {
 	return groups
 }
 
-// cutGroup cuts the bracket group that s starts with from the next one. A group that nothing closes is all of s, its
-// bracket included; what stands between two groups is dropped.
+// cutGroup splits s, which starts with a bracket, into the contents of its first bracket group and the rest from the
+// next opening bracket on. Text between two groups is dropped. If the first group is not closed, group is all of s.
 func cutGroup(s string) (group, rest string) {
 	level := 0
 	for i := range len(s) {
@@ -216,11 +218,11 @@ func cutGroup(s string) (group, rest string) {
 	return s, ""
 }
 
-// literals is what qs still decodes in a text that decodeURIComponent refuses.
+// literals are the escapes that qs decodes even in a text that decodeURIComponent rejects.
 var literals = strings.NewReplacer("+", " ", "%5B", "[", "%5b", "[", "%5D", "]", "%5d", "]")
 
-// unescape decodes a text as decodeURIComponent does, with plus as space. A text with a broken escape, or whose escapes
-// are not UTF-8, stays as it is but for its pluses and brackets. s must be valid UTF-8.
+// unescape decodes a text as decodeURIComponent does, with plus as space. If an escape is incomplete, or the escapes
+// are not valid UTF-8, it decodes literals only. s must be valid UTF-8.
 func unescape(s string) string {
 	escapes := strings.Count(s, "%")
 	if escapes == 0 {

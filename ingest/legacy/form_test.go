@@ -162,7 +162,7 @@ func TestFormMaxParameters(t *testing.T) {
 	}
 }
 
-// numbered writes as many parameters as a form may have, each with its number in place of the percent sign.
+// numbered returns a form of maxParameters parameters. In each, its number replaces the percent sign of the pattern.
 func numbered(parameter string) string {
 	var b strings.Builder
 	for i := range maxParameters {
@@ -171,7 +171,7 @@ func numbered(parameter string) string {
 	return b.String()[1:]
 }
 
-// hostileForms are bodies of up to about a MiB on which a careless decoder takes minutes, gigabytes or the whole stack.
+// hostileForms are bodies of up to about 1 MiB for which a naive decoder needs minutes, gigabytes or the whole stack.
 var hostileForms = map[string]string{
 	"open brackets":          "id" + strings.Repeat("[", 1<<20),
 	"only open brackets":     strings.Repeat("[", 1<<20),
@@ -205,8 +205,8 @@ func TestFormHostile(t *testing.T) {
 	}
 }
 
-// checkCost fails if decode takes far more than linear work and memory on an input of size bytes. The bound on time is
-// wide of what is used, some milliseconds, and far below what quadratic work on a MiB needs.
+// checkCost fails if decode needs far more than linear time or memory for an input of size bytes. Its time limit is far
+// above the usual milliseconds, and far below the time of quadratic work on 1 MiB.
 func checkCost(t *testing.T, size int, decode func()) {
 	t.Helper()
 	const mostTime, mostBytes = 10 * time.Second, 256

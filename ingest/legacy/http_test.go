@@ -13,7 +13,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// Every method is answered with one of the two words, also one that is in no standard.
+// Every method is answered with OK or ERROR, even a non-standard one.
 func TestEveryMethod(t *testing.T) {
 	b := newBench(t)
 	b.gw.Holds("u", 1)
@@ -36,8 +36,8 @@ func TestEveryMethod(t *testing.T) {
 	}
 }
 
-// A client that announces too large a body and asks first, as curl does, is
-// told at once: it need not send it.
+// A client that sends "Expect: 100-continue" with too large a Content-Length, as curl does, is answered before it sends
+// the body.
 func TestTooLargeIsSaidBeforeTheBody(t *testing.T) {
 	b := newBench(t)
 	answer := raw(t, b, "POST /emit HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 4097\r\nExpect: 100-continue\r\n\r\n")
@@ -60,7 +60,7 @@ func TestBrokenBodies(t *testing.T) {
 	}
 }
 
-// raw sends bytes and returns the first answer.
+// raw sends bytes on a new connection and returns the first answer.
 func raw(t *testing.T, b *bench, request string) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", b.http.Listener.Addr().String())
@@ -91,8 +91,8 @@ func text(t *testing.T, answer *http.Response) string {
 	return string(body)
 }
 
-// Percent-escapes that are not UTF-8 stay escapes, as with qs, and bytes that are not UTF-8 become U+FFFD. So no byte of
-// an old code page reaches a socket.
+// As with qs, escapes that are not UTF-8 stay escapes, and bytes that are not UTF-8 become U+FFFD. So no byte of
+// another encoding reaches a socket.
 func TestOldCodePage(t *testing.T) {
 	b := newBench(t)
 	b.gw.Holds("u", 1)

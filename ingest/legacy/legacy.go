@@ -1,11 +1,11 @@
-// Package legacy is the face that PHP pages have known since 2014: /emit and /stat/all, with what Express and its
-// parsers made of a request.
+// Package legacy is the HTTP API of the original server of 2014: /emit and /stat/all. It reads a request exactly as the
+// original did, which used Express 4 and its parsers.
 //
 //	PHP ──▶ emit.go ──▶ form.go, value.go (POST) or query.go (GET) ──▶ package publish
 //	    ◀── OK or ERROR ◀── status.go ◀──────────────────────────────── outcomes, errors
 //
-// The golden files of testdata hold what qs and querystring do, the libraries that Express used. docs/protocol.md
-// describes the requests and their answers. The package knows nothing of NATS.
+// The golden files of testdata hold the output of qs and querystring, the two parsers that the original used.
+// docs/protocol.md describes the requests and their answers. The package does not use NATS itself.
 package legacy
 
 import (
@@ -21,12 +21,12 @@ import (
 	"github.com/ramainen/doit-socket/internal/router"
 )
 
-// Config holds what an operator may set.
+// Config holds the flags of this package.
 type Config struct {
-	MaxBody int64 `default:"1048576" help:"Largest body of an emit in bytes, at most 8388608; what is beyond it is answered 413."`
+	MaxBody int64 `default:"1048576" help:"Largest body of an emit in bytes, at most 8388608. A larger one is answered 413."`
 }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error that names the first invalid flag and its allowed values.
 func (c Config) Validate() error {
 	if c.MaxBody < 1 || c.MaxBody > publish.MaxPayload {
 		return fmt.Errorf("--max-body is %d: it must be 1 to %d bytes", c.MaxBody, publish.MaxPayload)
@@ -34,31 +34,31 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// A Face answers /emit and /stat/all. It is safe for concurrent use.
-type Face struct {
+// An API answers /emit and /stat/all. It is safe for concurrent use.
+type API struct {
 	config    Config
 	publisher *publish.Publisher
 	log       *slog.Logger
 	metrics   *metrics
 }
 
-// New returns a face that emits through p. Its metrics are registered at reg.
-func New(cfg Config, p *publish.Publisher, log *slog.Logger, reg prometheus.Registerer) *Face {
-	return &Face{config: cfg, publisher: p, log: log, metrics: newMetrics(reg)}
+// New returns an API that emits through p. It registers its metrics with reg.
+func New(cfg Config, p *publish.Publisher, log *slog.Logger, reg prometheus.Registerer) *API {
+	return &API{config: cfg, publisher: p, log: log, metrics: newMetrics(reg)}
 }
 
-// Mount puts the face's routes on r.
-func (f *Face) Mount(r *router.Router) {
-	r.EveryMethod("/emit", f.emit)
-	r.EveryMethod("/emit/", f.emit) // the router of Express took both
-	r.GET("/stat/all", f.stat)
+// Mount adds the routes of the API to r.
+func (a *API) Mount(r *router.Router) {
+	r.EveryMethod("/emit", a.emit)
+	r.EveryMethod("/emit/", a.emit) // Express ignored a trailing slash
+	r.GET("/stat/all", a.stat)
 }
 
-// stat answers with connected sockets plus distinct ids, summed over the gateways.
-func (f *Face) stat(c *gin.Context) {
-	sockets, users, err := f.publisher.Stat(c.Request.Context())
+// stat answers with one decimal number: connected sockets plus registered ids, summed over the gateways.
+func (a *API) stat(c *gin.Context) {
+	sockets, users, err := a.publisher.Stat(c.Request.Context())
 	if err != nil {
-		f.log.Warn("stat failed", "error", err)
+		a.log.Warn("stat failed", "error", err)
 		c.String(http.StatusServiceUnavailable, "ERROR")
 		return
 	}

@@ -5,20 +5,23 @@ import (
 	"unicode/utf8"
 )
 
-// param is a parameter of a query string with all its values, in the order in which they came.
+// param is a parameter of a query string with all of its values, in their order in the query string.
 type param struct {
 	name   string
 	values []string
 }
 
-// parseQuery decodes the query string of a GET as Node's querystring.parse does with maxKeys: 0. Parameters come in the
-// order of their first appearance. Broken escapes stay as they are, bytes that are not UTF-8 become U+FFFD, plus is a
-// space, only the ampersand separates, and empty parts are skipped. A byte above 0x7F that was sent bare counts as
-// escaped. Nothing is refused: the limit is that of the HTTP server on the length of a request line.
+// parseQuery decodes the query string of a GET as Node's querystring.parse does with maxKeys: 0:
+//
+//   - Parameters are in the order of their first appearance. Only the ampersand separates them. Empty ones are skipped.
+//   - Plus is a space. An incomplete escape stays as it is.
+//   - Invalid UTF-8 becomes U+FFFD. A byte above 0x7F means the same with and without escaping.
+//
+// It has no limit of its own: the HTTP server limits the length of the request line.
 func parseQuery(raw string) []param {
-	const few = 8
+	const linearSearch = 8 // up to so many names are searched without a map
 	var params []param
-	var places map[string]int // of params, once they are many
+	var places map[string]int // index in params by name; nil while there are few
 	find := func(name string) int {
 		if places != nil {
 			if i, ok := places[name]; ok {
@@ -47,7 +50,7 @@ func parseQuery(raw string) []param {
 		switch n := len(params); {
 		case places != nil:
 			places[name] = n - 1
-		case n > few:
+		case n > linearSearch:
 			places = make(map[string]int, 2*n)
 			for i, p := range params {
 				places[p.name] = i
@@ -57,7 +60,7 @@ func parseQuery(raw string) []param {
 	return params
 }
 
-// unescapeQuery decodes every whole escape of a text as querystring.unescape does, with plus as space.
+// unescapeQuery decodes every complete escape of a text, as querystring.unescape does, and plus as space.
 func unescapeQuery(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return validUTF8(strings.ReplaceAll(s, "+", " "))
@@ -80,7 +83,7 @@ func unescapeQuery(s string) string {
 	return validUTF8(b.String())
 }
 
-// unhex returns the byte that the two hexadecimal digits at the start of s stand for, or false if there are none.
+// unhex decodes the two hexadecimal digits at the start of s. It returns false if s does not start with two.
 func unhex(s string) (byte, bool) {
 	if len(s) < 2 {
 		return 0, false
@@ -89,7 +92,7 @@ func unhex(s string) (byte, bool) {
 	return (high-1)<<4 | (low - 1), high != 0 && low != 0
 }
 
-// nibbles holds the value of each hexadecimal digit plus one.
+// nibbles maps each hexadecimal digit to its value plus one, and any other byte to zero.
 var nibbles = func() (table [256]byte) {
 	for i, digit := range []byte("0123456789abcdef") {
 		table[digit] = byte(i) + 1
@@ -100,8 +103,8 @@ var nibbles = func() (table [256]byte) {
 	return table
 }()
 
-// validUTF8 replaces what is not UTF-8 as Node and browsers do: one U+FFFD for the longest start of a character, or for
-// a byte that starts none. (strings.ToValidUTF8 writes one for a whole run of such bytes.)
+// validUTF8 replaces invalid UTF-8 as Node and browsers do: each truncated character, and each byte that cannot start a
+// character, becomes one U+FFFD. strings.ToValidUTF8 differs: it writes one for a whole run of invalid bytes.
 func validUTF8(s string) string {
 	if utf8.ValidString(s) {
 		return s

@@ -8,7 +8,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// A sum that is not known is answered 503.
+// The answer is 503 if the sum is not known.
 func TestStatUnknown(t *testing.T) {
 	for name, answer := range map[string]func(*nats.Msg){
 		"silent": func(*nats.Msg) {},

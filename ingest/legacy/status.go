@@ -10,15 +10,15 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// Errors of a request, besides those of publish and wire.
+// Errors of an HTTP request. Packages publish and wire have those of an emit.
 var (
 	errMethod   = errors.New("/emit takes GET and POST")
 	errTooLarge = errors.New("the body is larger than --max-body: send less, or raise it")
-	errBody     = errors.New("the body did not arrive whole")
+	errBody     = errors.New("the request body is incomplete")
 )
 
-// status is the one table from an error to an HTTP status. A request that no browser could hear, for want of a
-// receiver or because clients refuse the event's name, is no error: the original answered 200 and ERROR.
+// status maps an error of an emit to the HTTP status of the answer. A reserved event name (wire.ErrEvent) is answered
+// 200, with the body ERROR, as an emit without receivers is: the original answered so.
 func status(err error) int {
 	switch {
 	case err == nil, errors.Is(err, wire.ErrEvent):
@@ -31,20 +31,20 @@ func status(err error) int {
 		errors.Is(err, publish.ErrReceivers), errors.Is(err, wire.ErrID), errors.Is(err, wire.ErrData):
 		return http.StatusBadRequest
 	}
-	// publish.ErrNotSent, ErrUnconfirmed, ErrUnstable, and what nobody has thought of.
+	// publish.ErrNotSent, publish.ErrUnconfirmed, publish.ErrUnstable, and any error that is not listed above.
 	return http.StatusServiceUnavailable
 }
 
-// answer answers an emit. The body is OK if there is no error and ok is set, else ERROR.
-func (f *Face) answer(c *gin.Context, ok bool, err error) {
+// answer writes the answer to an emit: OK if err is nil and ok is set, else ERROR with the status of err.
+func (a *API) answer(c *gin.Context, ok bool, err error) {
 	code, body := status(err), "ERROR"
 	if err == nil && ok {
 		body = "OK"
 	}
 	if err != nil {
-		f.log.Debug("emit refused", "status", code, "error", err)
+		a.log.Debug("emit refused", "status", code, "error", err)
 	}
-	f.metrics.answered(code, body)
+	a.metrics.answered(code, body)
 	c.Writer.Header()["Content-Type"] = plainText
 	c.Status(code)
 	_, _ = c.Writer.WriteString(body)

@@ -9,7 +9,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// Every error has its status, also with another one around or inside it.
+// Every error has its status, also if it is wrapped or wraps another one.
 func TestStatus(t *testing.T) {
 	for err, want := range map[error]int{
 		nil:                    200,

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// value is a text, or the list or map that in points to.
+// value is a text if in is nil, else the list or map that in points to.
 type value struct {
 	text string
 	in   *container
 }
 
-// String converts as JavaScript's String does.
+// String converts a value as JavaScript's String(value) does.
 func (v value) String() string {
 	switch {
 	case v.in == nil:
@@ -32,9 +32,9 @@ func (v value) String() string {
 	return b.String()
 }
 
-// merge adds what one key of the form says about a name to what earlier keys said, as merge in qs/lib/utils.js does.
-// Both may be changed and must not be used afterwards. The depth of values, and so of the recursion, is bounded by a
-// small multiple of maxDepth.
+// merge merges source, the value that one key of the form gives a name, into target, the value from the keys before. It
+// follows merge in qs/lib/utils.js. The caller must use only the result, because merge reuses both arguments. Values
+// are at most a small multiple of maxDepth deep, which bounds the recursion.
 func merge(target, source value, arrayLimit int) value {
 	t, s := target.in, source.in
 	switch {
@@ -70,8 +70,8 @@ func merge(target, source value, arrayLimit int) value {
 	return target
 }
 
-// prepend puts a value in front of the elements of a list, or makes a pair of it and a map. A list that thereby
-// reaches over arrayLimit becomes a map.
+// prepend inserts a value before the elements of a list. Of a map it makes a list of two, the value and the map. A list
+// that exceeds arrayLimit becomes a map.
 func prepend(first value, c *container, arrayLimit int) value {
 	if !c.isList && !c.grows {
 		return newList(first, value{in: c})
@@ -86,14 +86,14 @@ func prepend(first value, c *container, arrayLimit int) value {
 	return list
 }
 
-// container is a list (a JavaScript array, its holes left out) or a map (an object).
+// container is a list (a JavaScript array without its holes) or a map (a JavaScript object).
 type container struct {
 	entries []entry
-	places  map[key]int // of entries, once they are many
+	places  map[key]int // index in entries by key; nil while there are few
 
 	isList bool
-	grows  bool    // a map to whose end a text that it meets is pushed, where another map makes a pair with it
-	last   float64 // highest number among the keys, or notNumber
+	grows  bool    // merging a text into this map appends the text, instead of making a list of the map and the text
+	last   float64 // the highest number among the keys; notNumber if there is none
 }
 
 type entry struct {
@@ -109,14 +109,14 @@ func newList(values ...value) value {
 	return value{in: c}
 }
 
-// push sets the number behind the last one.
+// push appends a value: its key is the number after last.
 func (c *container) push(v value) {
 	c.set(key{number: c.last + 1}, v)
 }
 
-// set replaces the value of a key, or adds it behind the others.
+// set replaces the value of a key, or appends the key with the value.
 func (c *container) set(k key, v value) {
-	const few = 8
+	const linearSearch = 8 // up to so many keys are searched without a map
 	if i := c.find(k); i >= 0 {
 		c.entries[i].value = v
 		return
@@ -126,7 +126,7 @@ func (c *container) set(k key, v value) {
 	switch n := len(c.entries); {
 	case c.places != nil:
 		c.places[k] = n - 1
-	case n > few:
+	case n > linearSearch:
 		c.places = make(map[key]int, 2*n)
 		for i, e := range c.entries {
 			c.places[e.key] = i
@@ -134,7 +134,7 @@ func (c *container) set(k key, v value) {
 	}
 }
 
-// find returns the place of a key among the entries, or -1.
+// find returns the index of a key in entries, or -1.
 func (c *container) find(k key) int {
 	if c.places == nil {
 		return slices.IndexFunc(c.entries, func(e entry) bool { return e.key == k })
@@ -145,14 +145,15 @@ func (c *container) find(k key) int {
 	return -1
 }
 
-// sorted puts the entries into JavaScript's order: array indices ascending, then the other keys as they came. It ends
-// the use of find and set.
+// sorted sorts the entries into JavaScript's order: array indices ascending, then the other keys in the order of their
+// insertion. find and set must not be called afterwards, because places is then wrong.
 func (c *container) sorted() []entry {
 	slices.SortStableFunc(c.entries, func(a, b entry) int { return cmp.Compare(a.key.rank(), b.key.rank()) })
 	return c.entries
 }
 
-// key is a number, or a name with notNumber. Numbers are JavaScript's, so that they lose digits where its do.
+// key is a number, or a name if number is notNumber. Numbers are float64 as in JavaScript, so large ones lose the same
+// digits.
 type key struct {
 	number float64
 	name   string
@@ -160,9 +161,9 @@ type key struct {
 
 const notNumber = -1
 
-// parseKey takes for a number what String(parseInt(s)) gives back.
+// parseKey returns a number if JavaScript's String(parseInt(s)) equals s, else a name. s must not be empty.
 func parseKey(s string) key {
-	const longest = 21 // beyond it String writes an exponent
+	const longest = 21 // digits: String writes a longer number with an exponent
 	named := key{number: notNumber, name: s}
 	if len(s) > longest || s[0] < '0' || s[0] > '9' {
 		return named
@@ -174,7 +175,7 @@ func parseKey(s string) key {
 	return key{number: number}
 }
 
-// rank orders array indices before all other keys.
+// rank is the sort key of sorted: the number of an array index, and one number above all indices for other keys.
 func (k key) rank() float64 {
 	const maxIndex = 1<<32 - 2
 	if k.number == notNumber || k.number > maxIndex {

@@ -13,12 +13,14 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// recountInterval is how long after a zero the gateways are asked whether one still holds the user, and again after
-// that. Receipts that were under way together with the zero arrive before the first question.
+// recountInterval is the time from an answer of zero sockets to the first count request, and between count requests. A
+// receipt of another gateway that was sent at the same time as the zero arrives before the first one.
 const recountInterval = 50 * time.Millisecond
 
-// bus is the carrier over NATS: it publishes a request for each receiver and waits for what the gateways answer.
-// docs/decisions/0004 says what an answer means.
+// bus is the carrier over NATS: it publishes a request for each receiver and waits for the gateways' receipts. A
+// receiver that is answered with zero sockets may still have some on another gateway. So carry sends count requests
+// until the receiver is final: a receipt arrives, NATS reports "no responders", or the bound has passed.
+// docs/decisions/0004 gives the reasons.
 type bus struct {
 	nc        *nats.Conn
 	recount   time.Duration // recountInterval, except in tests
@@ -30,7 +32,7 @@ type bus struct {
 
 	closing context.Context // done once close is called
 	end     context.CancelFunc
-	running sync.WaitGroup // the goroutines of sender and stability
+	running sync.WaitGroup // the two goroutines that start begins: sender.run and stability.run
 }
 
 func newBus(nc *nats.Conn, reg prometheus.Registerer) *bus {
@@ -61,8 +63,8 @@ func (b *bus) close() {
 	b.stability.close()
 }
 
-// carry hands one message after the other to the sender. It waits for the answers only when all are sent: every
-// receiver gets the event, also those behind the first that took it.
+// carry passes the messages to the sender one by one. It looks at done only after all are sent: with FirstReceipt, too,
+// every receiver gets the event.
 func (b *bus) carry(ctx context.Context, r request) ([]Outcome, error) {
 	bound := time.NewTimer(r.bound)
 	defer bound.Stop()
@@ -112,7 +114,7 @@ func (b *bus) carry(ctx context.Context, r request) ([]Outcome, error) {
 	}
 }
 
-// notSent makes an error of this package of one of nats.go.
+// notSent converts a publish error of nats.go into ErrTooLarge or ErrNotSent.
 func notSent(err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
@@ -120,7 +122,7 @@ func notSent(err error) error {
 	return fmt.Errorf("%w: %w", ErrNotSent, err)
 }
 
-// interrupted is the error of an emit whose context has ended.
+// interrupted returns the error of an emit whose context has ended.
 func interrupted(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", ErrUnconfirmed, context.Cause(ctx))
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// The outcome of an emit to several receivers follows from what is heard of each one.
+// The outcome of an emit to several receivers follows from the answers for each one.
 func TestOutcomes(t *testing.T) {
 	b := newBench(t)
 	quick, patient := newPublisher(t, b.server.ClientURL()), newPublisher(t, b.server.ClientURL())
@@ -47,7 +47,7 @@ func TestOutcomes(t *testing.T) {
 	} {
 		t.Run(c.ids, func(t *testing.T) {
 			t.Parallel()
-			p := patient // what is known is known before the bound
+			p := patient // a known outcome is returned before the bound
 			if c.waits {
 				p = quick
 			}
@@ -63,8 +63,8 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// Any program on NATS may write anything to a reply subject. Nothing of it becomes a receipt of another emit or of
-// another receiver, and nothing ends the process.
+// Any program on NATS can publish anything to a reply subject. That never counts as a receipt of another emit or
+// receiver, and never ends the process.
 func TestForgedReceipts(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -81,13 +81,13 @@ func TestForgedReceipts(t *testing.T) {
 	if reached, err := emit(p, []string{"42", ""}, "e", "1"); reached || !errors.Is(err, ErrUnconfirmed) {
 		t.Errorf("%v, %v", reached, err)
 	}
-	// All but one to a request that is over, and one that has no valid subject.
+	// All are counted, except one for an ended request and one whose subject is invalid.
 	if got := counted(t, p.bus.collector.metrics.malformed); got != 9+8+1 {
 		t.Errorf("%v are counted", got)
 	}
 }
 
-// A receipt that comes after its emit has ended is counted, and is not taken for one of a later emit.
+// A receipt that arrives after the end of its emit is counted as late, and not used for a later emit.
 func TestLateReceipts(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -126,8 +126,8 @@ func TestLateReceipts(t *testing.T) {
 	}
 }
 
-// An emit that meets on its way the news that its user was given up gets no answer from a gateway. The gateway's message
-// on doit.left is taken for a zero, for that user alone.
+// An emit gets no answer from a gateway that unsubscribes while the emit is under way. The gateway's message on
+// doit.left counts as a receipt of zero sockets, for that user only.
 func TestAUserWhoWasGivenUpIsNobody(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -152,8 +152,8 @@ func TestAUserWhoWasGivenUpIsNobody(t *testing.T) {
 	}
 }
 
-// After a zero the publisher asks for the number of the user's sockets. A number above zero is no receipt: the socket
-// may have come after the event.
+// After a receipt of zero the publisher sends count requests. A count above zero is no receipt, because the socket may
+// have registered after the event.
 func TestACountIsNoReceipt(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -175,8 +175,8 @@ func TestACountIsNoReceipt(t *testing.T) {
 	}
 }
 
-// A gateway that has given up the user since, and whose receipt comes after another gateway's zero, is heard before the
-// publisher concludes that nobody is there.
+// The receipt of a gateway that has unsubscribed since is used even if it arrives after another gateway's zero: it
+// arrives before the publisher concludes that nobody is connected.
 func TestAReceiptBehindAZero(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -210,7 +210,7 @@ func TestConcurrentEmits(t *testing.T) {
 	const emits = 2000
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
-	p.Bound = 3 * time.Second // zeros wait for it; on a busy machine receipts may take long
+	p.Bound = 3 * time.Second // receivers with zeros wait for it; receipts may take long on a busy machine
 	b.gw.On("user.*", func(m *nats.Msg) {
 		n, _ := strconv.Atoi(strings.TrimPrefix(m.Subject, "user."))
 		if n%3 != 0 { // the others answer with zero

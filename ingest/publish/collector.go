@@ -10,16 +10,16 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// A collector receives what gateways and NATS answer and adds it to the pending emits. Its methods run in the
-// goroutines that nats.go has for the two subscriptions.
+// A collector receives the answers of gateways and of NATS and adds them to the pending emits. onAnswer and onGivenUp
+// run in goroutines of nats.go, one for each of the two subscriptions.
 type collector struct {
 	inbox   inbox
 	pending *pendingEmits
-	stable  func() bool // see [stability.stable]; called without a lock held
+	stable  func() bool // [stability.stable]; called without holding a lock
 	metrics *metrics
 
-	answers atomic.Pointer[nats.Subscription] // nil before start
-	givenUp atomic.Pointer[nats.Subscription]
+	answers atomic.Pointer[nats.Subscription] // on the inbox; nil before start
+	givenUp atomic.Pointer[nats.Subscription] // on [wire.SubjectLeft]; nil before start
 }
 
 func newCollector(in inbox, pending *pendingEmits, stable func() bool, reg prometheus.Registerer) *collector {
@@ -44,11 +44,12 @@ func (c *collector) start(nc *nats.Conn) error {
 
 func (c *collector) close() {
 	for _, sub := range []*nats.Subscription{c.answers.Load(), c.givenUp.Load()} {
-		_ = sub.Unsubscribe() // fails without a connection, without a subscription and a second time
+		_ = sub.Unsubscribe() // an error means that there is nothing to unsubscribe
 	}
 }
 
-// onAnswer takes one answer: a gateway's receipt, or NATS's word that no gateway holds the user.
+// onAnswer handles one answer: a gateway's receipt, or NATS's "no responders", which means that no gateway is
+// subscribed to the user.
 func (c *collector) onAnswer(m *nats.Msg) {
 	number, receiver, counted, ok := c.inbox.parse(m.Subject)
 	noResponders := len(m.Data) == 0 && m.Header.Get("Status") == "503"
@@ -60,23 +61,23 @@ func (c *collector) onAnswer(m *nats.Msg) {
 	a := answer{noResponders: noResponders, sockets: receipt.Sockets}
 	a.unstable = a.sockets == 0 && !c.stable()
 	switch c.pending.answer(number, receiver, a, counted) {
-	case fitsNot:
+	case unexpected:
 		c.metrics.malformed.Inc()
-	case fitsLate:
+	case late:
 		c.metrics.late.Inc()
 	}
 }
 
-// onGivenUp hears that a gateway of a cluster has given up a user, whose subject is the message. For an emit that
-// nothing was heard of, that is as good as the gateway's zero: it has sent the receipts of the emits that reached it.
-// Those that were still on their way to it no gateway has. NATS keeps the order, so no emit that is published after
-// this was heard can meet that fate.
+// onGivenUp handles the message that a gateway of a cluster has unsubscribed from a user; the payload is the user's
+// subject. It counts as an answer of zero sockets for every pending emit to the user that has no answer yet. That is
+// safe: the gateway sent its receipts for the emits that reached it before this message, and an emit that was still
+// under way to it reaches no gateway. An emit that is published later is not affected, because NATS keeps the order.
 func (c *collector) onGivenUp(m *nats.Msg) {
 	c.pending.givenUp(m.Data, answer{unstable: !c.stable()})
 }
 
-// backlog returns a function that counts the answers that nats.go dropped because they came faster than they were
-// taken. It keeps the last count when the subscription has ended.
+// backlog returns a function that returns how many answers nats.go has dropped because they arrived faster than
+// onAnswer handled them. After the subscription has ended it returns the last count.
 func (c *collector) backlog() func() float64 {
 	var last atomic.Int64
 	return func() float64 {

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A bench is a real nats-server and a connection in a gateway's place.
+// A bench is a real nats-server and a NATS connection that acts as the gateway.
 type bench struct {
 	server *server.Server
 	gw     *gatewaytest.Gateway
@@ -29,7 +29,7 @@ func newBench(t testing.TB) *bench {
 	return &bench{server: s, gw: gatewaytest.Start(t, s)}
 }
 
-// newPublisher returns a publisher on a connection as the programs have it.
+// newPublisher returns a publisher on a connection with the options that the programs use.
 func newPublisher(t testing.TB, url string) *Publisher {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
@@ -57,12 +57,12 @@ func emit(p *Publisher, ids []string, event, arg string) (reached bool, err erro
 	return slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.State == Reached }), err
 }
 
-// unavailable reports whether an error is one of those that the faces answer 503.
+// unavailable reports whether an error is one that /emit answers 503.
 func unavailable(err error) bool {
 	return errors.Is(err, ErrNotSent) || errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrUnstable)
 }
 
-// counted is what a metric says.
+// counted returns the value of a metric.
 func counted(t testing.TB, c prometheus.Collector) float64 {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()

@@ -2,7 +2,7 @@ package publish
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics count the answers that were of no use. docs/operations.md lists them.
+// metrics count answers that were not used for an emit. docs/operations.md lists them.
 type metrics struct {
 	malformed prometheus.Counter
 	late      prometheus.Counter
@@ -18,12 +18,12 @@ func newMetrics(reg prometheus.Registerer, backlog func() float64) *metrics {
 	return m
 }
 
-// dropped describes a counter of answers. The label is constant, because one of the counters is a function and
-// Prometheus has no vector of those.
+// dropped returns the options of the counter for one reason. The reason is a constant label and not that of a vector,
+// because the counter for backlog is a CounterFunc, which Prometheus has no vector for.
 func dropped(reason string) prometheus.CounterOpts {
 	return prometheus.CounterOpts{
 		Name:        "doit_ingest_receipts_dropped_total",
-		Help:        "Answers to emits that were of no use, by reason.",
+		Help:        "Answers to emits that were dropped, by reason.",
 		ConstLabels: prometheus.Labels{"reason": reason},
 	}
 }

@@ -16,8 +16,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
-// A publisher that starts before NATS, or outlives it, refuses emits meanwhile and works again by itself when NATS is
-// back.
+// While NATS is down a publisher refuses emits. It works again by itself when NATS is back. It may start before NATS.
 func TestNATSComesBack(t *testing.T) {
 	first := natstest.Start(t)
 	natstest.Stop(first)
@@ -56,8 +55,8 @@ func TestNATSComesBack(t *testing.T) {
 	}
 }
 
-// dialing returns a connection that has lost its server and hangs in the attempt to connect again, as it does where the
-// server's machine is silent: nats.go holds the connection's lock until release is called.
+// dialing returns a connection that has lost its server and is blocked in the attempt to reconnect, as if the server's
+// machine did not respond. nats.go holds the connection's lock until release is called.
 func dialing(t *testing.T, lost *server.Server) (p *Publisher, release func()) {
 	t.Helper()
 	trying, released := make(chan struct{}, 1000), make(chan struct{})
@@ -79,7 +78,7 @@ func dialing(t *testing.T, lost *server.Server) (p *Publisher, release func()) {
 	return p, release
 }
 
-// While nats.go connects, an emit is answered in its time. What could not be sent in its time is not sent later.
+// While nats.go connects, an emit is answered within its bound. A message that could not be sent by then is never sent.
 func TestNATSIsBeyondReach(t *testing.T) {
 	first := natstest.Start(t)
 	p, release := dialing(t, first)
@@ -119,8 +118,8 @@ func TestNATSIsBeyondReach(t *testing.T) {
 	}
 }
 
-// While nats.go connects, and an emit waits for it, everything that does not need NATS goes on, and no lock of this
-// package is held.
+// While nats.go connects and an emit waits for it, calls that do not need NATS return, and no lock of this package is
+// held.
 func TestNothingElseWaitsForADial(t *testing.T) {
 	p, _ := dialing(t, natstest.Start(t))
 	reg := prometheus.NewRegistry()
@@ -153,7 +152,7 @@ func TestNothingElseWaitsForADial(t *testing.T) {
 		p.bus.collector.onAnswer(&nats.Msg{Subject: string(p.bus.inbox) + "1.0", Header: nats.Header{"Status": {"503"}}})
 		p.bus.collector.onGivenUp(&nats.Msg{Data: []byte("user.42")})
 		local.alone.Store(true)
-		p.process.accompanied = time.Time{}
+		p.process.notAloneAt = time.Time{}
 		if reached, err := emit(p, []string{"u"}, "e", "1"); !reached || err != nil {
 			t.Errorf("in the same process: %v, %v", reached, err)
 		}
@@ -164,7 +163,7 @@ func TestNothingElseWaitsForADial(t *testing.T) {
 		t.Error("the others wait for the dial")
 	}
 
-	// In the instant of a loss the connection still seems to be up, and stable waits in nats.go.
+	// Right after a loss the connection still counts as up, and stable waits in nats.go.
 	p.bus.stability.lost.Store(false)
 	go p.bus.stability.stable()
 	natstest.Await(t, "a question that hangs", func() bool {
@@ -207,7 +206,7 @@ func TestTheEndWhileAnEmitWaits(t *testing.T) {
 	}
 }
 
-// NATS is lost after a gateway's zero: nothing is known of other gateways.
+// If NATS is lost after a gateway's zero, nothing is known of other gateways.
 func TestNATSIsLostAfterAZero(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())

@@ -2,62 +2,64 @@ package publish
 
 import "sync"
 
-// rememberedEmits is how many emits are remembered after they ended without being confirmed, so that a receipt that
-// comes late is known for one.
+// rememberedEmits is how many unconfirmed emits are kept after their end, so that a late receipt is counted as late and
+// not as malformed.
 const rememberedEmits = 1000
 
-// pendingEmits are the emits that wait for receipts, by number.
+// pendingEmits holds the emits that wait for receipts.
 type pendingEmits struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	last    uint64 // the highest number that was given
-	emits   map[uint64]*pendingEmit
-	expired []uint64 // of those in emits, the ones that ended without being confirmed, oldest first
+	last    uint64                  // the number of the newest emit
+	emits   map[uint64]*pendingEmit // by number; those that wait, and the expired ones
+	expired []uint64                // the numbers of emits that ended unconfirmed, oldest first, at most rememberedEmits
 }
 
-// A pendingEmit collects what is heard of the receivers of one emit.
+// A pendingEmit collects the answers for the receivers of one emit.
 type pendingEmit struct {
-	subjects []string // by receiver; "" is nobody's
+	subjects []string // by receiver; "" is skipped
 	policy   Policy
 
-	done chan struct{} // closed once the policy is fulfilled, or nothing more can be learnt
-	zero chan struct{} // has one token after a receiver was answered with zero
+	done chan struct{} // closed once the policy is fulfilled, or every receiver has its final answer
+	zero chan struct{} // capacity 1: gets a token when a gateway answers zero sockets
 
 	// Guarded by pendingEmits.mu.
 	receivers []receiver
-	silent    int // receivers of whom nothing was heard
-	open      int // receivers who may yet be reached
+	silent    int // receivers without any answer
+	open      int // receivers without a final answer
 	reached   bool
 	expired   bool
 }
 
-// A receiver is what was heard of one receiver.
+// A receiver holds the answers for one receiver.
 type receiver struct {
 	heard    heard
-	unstable bool // it was said that nobody is there while gateways may have been missing
-	sockets  int
+	unstable bool // an answer of zero arrived while gateways may have been missing ([stability])
+	sockets  int  // sum of the receipts
 }
 
+// heard is the strongest answer for a receiver so far; later constants are stronger.
 type heard uint8
 
 const (
 	heardNothing      heard = iota
-	heardZero               // a gateway had no socket of the user; another one may
-	heardNoResponders       // no gateway holds the user
-	heardReceipt            // sockets took the event
+	heardZero               // a gateway has no socket of the user; another one may have
+	heardNoResponders       // no gateway is subscribed to the user; final
+	heardReceipt            // sockets took the event; final
 )
 
-// An answer is what one message says of a receiver.
+// An answer is the content of one message about a receiver.
 type answer struct {
-	noResponders bool // NATS has no subscription for the user
+	noResponders bool // NATS has no subscription to the user's subject
 	sockets      int  // how many sockets of the answering gateway took the event
-	unstable     bool // gateways may have been missing
+	unstable     bool // sockets is zero, and gateways may have been missing ([stability])
 }
 
 func newPendingEmits() *pendingEmits {
 	return &pendingEmits{emits: make(map[uint64]*pendingEmit)}
 }
 
+// begin adds an emit. The caller ends it with end.
 func (p *pendingEmits) begin(subjects []string, policy Policy) (number uint64, e *pendingEmit) {
 	e = &pendingEmit{
 		subjects: subjects, policy: policy,
@@ -78,10 +80,11 @@ func (p *pendingEmits) begin(subjects []string, policy Policy) (number uint64, e
 	return p.last, e
 }
 
-// end takes an emit that waits no longer out of the table. It returns what became of its receivers, and failure or
-// else an error if the policy is not fulfilled. An emit with an error is remembered for a while.
+// end ends an emit and returns its outcomes. The error is failure if that is not nil, else nil or, if the policy is not
+// fulfilled, ErrUnconfirmed or ErrUnstable. An emit with an error stays in emits as expired.
 //
-// timedOut says that the emit has waited for its whole bound: a receiver of whom only zeros were heard has nobody then.
+// timedOut says that the emit has waited for its whole bound: a receiver that has only been answered with zeros then
+// counts as Nobody.
 func (p *pendingEmits) end(number uint64, timedOut bool, failure error) ([]Outcome, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,7 +106,7 @@ func (p *pendingEmits) end(number uint64, timedOut bool, failure error) ([]Outco
 	return outcomes, err
 }
 
-// zeros lists the receivers of whom nothing but zeros was heard, by index.
+// zeros returns the indices of the receivers that have only been answered with zeros.
 func (p *pendingEmits) zeros(e *pendingEmit) (receivers []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,39 +118,39 @@ func (p *pendingEmits) zeros(e *pendingEmit) (receivers []int) {
 	return receivers
 }
 
-// A fit says how an answer fits what was asked.
-type fit uint8
+// A verdict says whether an answer belongs to an emit.
+type verdict uint8
 
 const (
-	fits     fit = iota // it was added, or its emit needs it no more
-	fitsLate            // it is a receipt, and its emit has ended without it
-	fitsNot             // nobody asked for it
+	accepted   verdict = iota // added, or not needed any more
+	late                      // a receipt for an emit that has ended unconfirmed
+	unexpected                // an answer to no request of this publisher
 )
 
-// answer adds an answer. One with counted set answers a question for the number of a receiver's sockets.
-func (p *pendingEmits) answer(number uint64, receiver int, a answer, counted bool) fit {
+// answer adds an answer to the emit of that number. counted says that it answers a count request.
+func (p *pendingEmits) answer(number uint64, receiver int, a answer, counted bool) verdict {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.emits[number]
 	switch {
 	case number > p.last, e != nil && !e.asked(receiver):
-		return fitsNot
+		return unexpected
 	case e == nil:
-		return fits
+		return accepted
 	case e.expired:
 		if counted || a.noResponders {
-			return fits
+			return accepted
 		}
-		return fitsLate
+		return late
 	case counted && !a.noResponders:
-		// A gateway holds the user now. Whether the event reached him, a receipt says, and not this.
-		return fits
+		// A gateway holds the user now. Only a receipt can say that it also received the event.
+		return accepted
 	}
 	e.add(receiver, a)
-	return fits
+	return accepted
 }
 
-// givenUp adds an answer to every pending emit to a subject of which nothing was heard.
+// givenUp adds an answer to each pending emit for each receiver with that subject that has no answer yet.
 func (p *pendingEmits) givenUp(subject []byte, a answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -163,15 +166,15 @@ func (p *pendingEmits) givenUp(subject []byte, a answer) {
 	}
 }
 
-// asked reports whether the emit has a receiver of this index and the index names somebody.
+// asked reports whether the emit has sent a request for the receiver of this index.
 func (e *pendingEmit) asked(receiver int) bool {
 	return receiver < len(e.subjects) && e.subjects[receiver] != ""
 }
 
-// add adds an answer to what was heard of a receiver. The caller holds pendingEmits.mu.
+// add adds an answer to the i-th receiver. The caller holds pendingEmits.mu.
 //
-// That there are no responders is final, also if it answers a count that was asked after a zero: gateways that had the
-// event and have given up the user since have sent their receipts before that.
+// "No responders" is final, even as the answer to a count request after a zero: a gateway that received the event and
+// has unsubscribed since sent its receipt before it unsubscribed.
 func (e *pendingEmit) add(i int, a answer) {
 	r := &e.receivers[i]
 	if r.heard == heardNothing {
@@ -199,7 +202,7 @@ func (e *pendingEmit) add(i int, a answer) {
 	e.closeIfDone()
 }
 
-// closeIfDone closes done once. The caller holds pendingEmits.mu.
+// closeIfDone closes done, once, if the emit need not wait any longer. The caller holds pendingEmits.mu.
 func (e *pendingEmit) closeIfDone() {
 	if e.open > 0 && !e.satisfied() {
 		return
@@ -211,12 +214,11 @@ func (e *pendingEmit) closeIfDone() {
 	}
 }
 
-// satisfied reports whether the first receipt is there and is all that the emit waits for. The caller holds
-// pendingEmits.mu.
+// satisfied reports whether a receipt has arrived and the policy asks for no more. The caller holds pendingEmits.mu.
 func (e *pendingEmit) satisfied() bool { return e.reached && e.policy == FirstReceipt }
 
-// outcomes says what is known of each receiver. The error is nil if the policy is fulfilled. The caller holds
-// pendingEmits.mu.
+// outcomes returns an outcome for each receiver. The error is nil if the policy is fulfilled; for timedOut see end. The
+// caller holds pendingEmits.mu.
 func (e *pendingEmit) outcomes(timedOut bool) (outcomes []Outcome, err error) {
 	outcomes = make([]Outcome, len(e.receivers))
 	for i, r := range e.receivers {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is known of an emit to two receivers after some answers, in their order. Each answer is for one of the two.
+// The outcomes of an emit to two receivers after a sequence of answers, each for one of the two.
 func TestPendingEmit(t *testing.T) {
 	type step struct {
 		receiver int
@@ -17,11 +17,11 @@ func TestPendingEmit(t *testing.T) {
 	unstable := func(i int) step { return step{i, answer{noResponders: true, unstable: true}} }
 	for name, c := range map[string]struct {
 		steps  []step
-		first  bool // whether the wait is over under FirstReceipt
-		all    bool // and under AllReceivers
+		first  bool // whether the emit need not wait longer under FirstReceipt
+		all    bool // the same under AllReceivers
 		timely []Outcome
-		late   []Outcome // when the bound has passed
-		err    error     // of AllReceivers then
+		late   []Outcome // the outcomes after the bound
+		err    error     // the error of AllReceivers after the bound
 	}{
 		"nothing":          {nil, false, false, []Outcome{{}, {}}, []Outcome{{}, {}}, ErrUnconfirmed},
 		"one":              {[]step{sockets(0, 2)}, true, false, []Outcome{{Reached, 2}, {}}, []Outcome{{Reached, 2}, {}}, ErrUnconfirmed},
@@ -42,7 +42,7 @@ func TestPendingEmit(t *testing.T) {
 				p := newPendingEmits()
 				number, e := p.begin([]string{"user.a", "user.b"}, policy)
 				for _, s := range c.steps {
-					if got := p.answer(number, s.receiver, s.answer, false); got != fits {
+					if got := p.answer(number, s.receiver, s.answer, false); got != accepted {
 						t.Fatalf("%+v: %v", s, got)
 					}
 				}

@@ -8,28 +8,28 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// process is the carrier to the gateway of the same process. It keeps every policy: the receipts are there when it
-// returns.
+// process is the carrier that calls the gateway of this process. It fulfils every policy, because each call returns the
+// final receipt.
 type process struct {
 	alone func() bool
 	emit  func(wire.Message) wire.Receipt
 
 	mu sync.Mutex
 	// Guarded by mu.
-	accompanied time.Time // when an emit last found other nodes
+	notAloneAt time.Time // when an emit last found that another node could have sockets
 }
 
-// available reports whether an emit may take this way: no other node could have sockets, nor could in the time called
-// quiet, which is twice as long as an emit may take. An emit that another node answered before that may still be on
-// its way to the sockets here, and the next one must not overtake it.
+// available reports whether an emit may use this carrier: no other node can have sockets now, or was found to have some
+// within the last quiet. The wait keeps emits in order: an earlier emit, sent over NATS, may already be answered by
+// another node and still be under way to the sockets here. quiet is twice the longest time of an emit.
 func (c *process) available(quiet time.Duration) bool {
 	alone := c.alone()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !alone {
-		c.accompanied = time.Now()
+		c.notAloneAt = time.Now()
 	}
-	return alone && time.Since(c.accompanied) >= quiet
+	return alone && time.Since(c.notAloneAt) >= quiet
 }
 
 func (c *process) carry(ctx context.Context, r request) ([]Outcome, error) {

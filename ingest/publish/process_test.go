@@ -13,7 +13,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// here stands in for the gateway of this process: it has two sockets of "user.u".
+// here acts as the gateway of this process. It has two sockets of "user.u".
 type here struct {
 	alone atomic.Bool
 
@@ -38,7 +38,8 @@ func (h *here) take() (heard []string) {
 	return heard
 }
 
-// A process that is alone serves its own sockets and publishes nothing on NATS. One that is not publishes everything.
+// A process that is alone calls its own gateway and publishes nothing on NATS. A process that is not alone publishes
+// everything.
 func TestProcess(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -64,7 +65,7 @@ func TestProcess(t *testing.T) {
 	}
 
 	p.Bound = time.Minute
-	for _, alone := range []bool{false, true} { // what the others answered may still be on its way here
+	for _, alone := range []bool{false, true} { // an emit that others have answered may still be under way to this process
 		local.alone.Store(alone)
 		if reached, err := emit(p, []string{"u"}, "fence", "1"); !reached || err != nil {
 			t.Errorf("%v, %v", reached, err)
@@ -75,7 +76,7 @@ func TestProcess(t *testing.T) {
 				t.Errorf("NATS got %s", first.Data)
 			}
 		default:
-			t.Error("NATS got nothing") // though a gateway there has answered
+			t.Error("NATS got nothing") // though a gateway has answered
 		}
 		if heard := local.take(); heard != nil {
 			t.Errorf("handed over beside NATS: %q", heard)
@@ -88,7 +89,7 @@ func TestProcess(t *testing.T) {
 	}
 }
 
-// Each receiver has its outcome, in the order of their names, whatever the policy.
+// The outcomes are in the order of Emit.To, under each policy.
 func TestProcessOutcomes(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())

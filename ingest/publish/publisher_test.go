@@ -14,7 +14,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// Nothing of an invalid emit is sent, also if other receivers are valid.
+// An invalid emit is not sent to any receiver, even if only one id is invalid.
 func TestInvalidEmits(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -57,7 +57,7 @@ func TestWhatIsPublished(t *testing.T) {
 	}
 }
 
-// A message above max_payload is told from one that NATS cannot take now.
+// A message above max_payload has another error than one that cannot be published now.
 func TestTooLargeForNATS(t *testing.T) {
 	s := natstest.Start(t, natstest.MaxPayload(1024))
 	p := newPublisher(t, s.ClientURL())
@@ -67,7 +67,7 @@ func TestTooLargeForNATS(t *testing.T) {
 	}
 }
 
-// AllReceivers waits for each receiver, and counts the sockets of all gateways that have answered by then.
+// AllReceivers waits for each receiver, and adds up the receipts that have arrived by then.
 func TestAllReceivers(t *testing.T) {
 	b := newBench(t)
 	quick, patient := newPublisher(t, b.server.ClientURL()), newPublisher(t, b.server.ClientURL())
@@ -78,10 +78,10 @@ func TestAllReceivers(t *testing.T) {
 	b.gw.Holds("silent", -1)
 	answer := make(chan *nats.Msg, 1)
 	b.gw.On("user.slow", func(m *nats.Msg) {
-		_ = m.Respond([]byte("3 gw")) // of one gateway
+		_ = m.Respond([]byte("3 gw")) // the first gateway
 		answer <- m
 	})
-	b.gw.On("user.slower", func(m *nats.Msg) { // of another one, behind all others
+	b.gw.On("user.slower", func(m *nats.Msg) { // the second gateway, after all others
 		_ = (<-answer).Respond([]byte("4 other"))
 		_ = m.Respond([]byte("1 gw"))
 	})
@@ -101,7 +101,7 @@ func TestAllReceivers(t *testing.T) {
 		{"held silent nobody zero", []Outcome{reached(2), unknown, nobody, nobody}, ErrUnconfirmed},
 	} {
 		t.Run(c.ids, func(t *testing.T) {
-			p := patient // what is known is known before the bound
+			p := patient // a known outcome is returned before the bound
 			if strings.Contains(c.ids, "zero") || strings.Contains(c.ids, "silent") {
 				p = quick
 			}
@@ -114,7 +114,7 @@ func TestAllReceivers(t *testing.T) {
 	}
 }
 
-// The first receipt ends the wait: of the others it is only said what is final.
+// The first receipt ends the wait. Receivers without a final answer are then NotKnown.
 func TestFirstReceiptLeavesTheOthersUnknown(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -129,7 +129,7 @@ func TestFirstReceiptLeavesTheOthersUnknown(t *testing.T) {
 	}
 }
 
-// An emit ends with its context, and what was sent stays sent.
+// An emit ends with its context. Messages already sent are delivered.
 func TestTheContextEnds(t *testing.T) {
 	b := newBench(t)
 	p := newPublisher(t, b.server.ClientURL())
@@ -143,7 +143,7 @@ func TestTheContextEnds(t *testing.T) {
 	}
 }
 
-// A publisher that cannot start has undone what it began. It may be closed before it is started, and twice.
+// A failed Start leaves nothing running. Close may be called before Start, and twice.
 func TestStartAndClose(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s)

@@ -2,24 +2,25 @@ package publish
 
 import "github.com/nats-io/nats.go"
 
-// A sender publishes for all emits, one message of each in turn. Its goroutine is the only one that waits while
-// nats.go connects: emits end at their bound meanwhile. The queue holds nothing, so a message whose emit has ended is
-// not sent later.
+// A sender publishes the messages of all emits, one message of each in turn. While nats.go connects, only the sender's
+// goroutine blocks in it, and the emits still end at their bound. The queue is unbuffered, so a message of an emit that
+// has ended is never sent later.
 type sender struct {
 	nc    *nats.Conn
 	queue chan publication
 }
 
-// A publication is a message to be published, and where an error of publishing goes.
+// A publication is a message to publish, with the channel for a publish error.
 type publication struct {
 	message *nats.Msg
-	failed  chan<- error // has room for one; further errors are dropped
+	failed  chan<- error // capacity 1; errors after the first are dropped
 }
 
 func newSender(nc *nats.Conn) *sender {
 	return &sender{nc: nc, queue: make(chan publication)}
 }
 
+// run publishes messages until end is closed.
 func (s *sender) run(end <-chan struct{}) {
 	for {
 		select {

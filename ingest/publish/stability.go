@@ -9,22 +9,22 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// recoveryTime is how long after the loss of a NATS server "nobody is there" is no answer. A gateway that has lost the
-// server too tries again within half a second (internal/daemon), and half a second more brings back the subscriptions
-// of 100,000 users.
+// recoveryTime is how long after the loss of a NATS server the answer "nobody is connected" is not trusted. A gateway
+// that lost the same server reconnects within half a second (internal/daemon). Resubscribing 100,000 users takes
+// another half.
 const recoveryTime = time.Second
 
-// stability knows whether gateways may be missing from NATS for a moment: after the ingest's own connection was lost,
-// and after NATS has told that another server has left the cluster.
+// stability tells whether gateways may be missing from NATS because they have yet to reconnect. That is so for
+// recoveryTime after the ingest's own connection was lost, and after a server has left the NATS cluster.
 type stability struct {
 	nc      *nats.Conn
-	changes chan nats.Status // of the connection; nil before start
-	lost    atomic.Bool      // the connection is down, or has been up for less than recoveryTime
+	changes chan nats.Status // status changes of nc; nil before start
+	lost    atomic.Bool      // nc is disconnected, or has been connected for less than recoveryTime
 
 	mu sync.Mutex
 	// Guarded by mu.
-	servers  []string  // the servers of the cluster that NATS last told of
-	departed time.Time // when one of them was found to have left
+	servers  []string  // the servers of the cluster at the last look
+	departed time.Time // when a server was last found to have left
 }
 
 func newStability(nc *nats.Conn) *stability {
@@ -33,16 +33,16 @@ func newStability(nc *nats.Conn) *stability {
 	return s
 }
 
-// start looks at the connection for the first time.
+// start subscribes to the status of the connection and takes the first list of servers.
 func (s *stability) start() {
 	s.changes = s.nc.StatusChanged(nats.RECONNECTING, nats.CONNECTED)
 	s.lost.Store(!s.nc.IsConnected())
 	s.stable()
 }
 
-// run follows the connection until the end.
+// run follows the status of the connection until end is closed.
 func (s *stability) run(end <-chan struct{}) {
-	look := time.NewTicker(recoveryTime) // so that a server's leaving is not first noticed by an emit long after it
+	look := time.NewTicker(recoveryTime) // else an emit could be the first to notice a server that left long ago, and be refused
 	defer look.Stop()
 	var back <-chan time.Time
 	for {
@@ -64,7 +64,7 @@ func (s *stability) run(end <-chan struct{}) {
 	}
 }
 
-// close undoes start. It is called after run has returned, or instead of run.
+// close ends the subscription to the status. It must not run concurrently with run. It may be called without start.
 func (s *stability) close() {
 	if s.changes != nil {
 		s.nc.RemoveStatusListener(s.changes)
@@ -72,9 +72,9 @@ func (s *stability) close() {
 	}
 }
 
-// stable reports whether no server was lost within recoveryTime. It asks the connection for its servers only while the
-// connection is known to be up, since nats.go holds its lock while it connects. In the instant of a loss it may wait for
-// the first attempt to connect, without a lock of its own held.
+// stable reports whether no server was lost within recoveryTime. It does not ask nats.go while the connection is known
+// to be down, because nats.go holds its lock while it connects. If the connection is lost at the moment of the call,
+// stable may wait for one attempt to connect; it holds no lock during that wait.
 func (s *stability) stable() bool {
 	if s.lost.Load() {
 		return false

@@ -10,8 +10,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
-// NATS was away, and the publisher is back before a gateway may be. Until the gateway has had its time it is not known
-// that nobody is there, neither for an emit nor for Stat. A gateway that is back is reached at once.
+// After a loss of NATS the publisher may be back before the gateways. For recoveryTime, "nobody is connected" is then
+// not known, neither for an emit nor for Stat. A gateway that is back is reached at once.
 func TestNobodyIsKnownWhenNATSIsBack(t *testing.T) {
 	first := natstest.Start(t)
 	p := newPublisher(t, first.ClientURL())
@@ -21,7 +21,7 @@ func TestNobodyIsKnownWhenNATSIsBack(t *testing.T) {
 	}
 	natstest.Stop(first)
 	natstest.Await(t, "disconnect", func() bool { return !p.bus.nc.IsConnected() })
-	began := time.Now() // the connection is back later than this
+	began := time.Now() // before the reconnect
 	s := natstest.Restart(t, first)
 	gw := natstest.Connect(t, s)
 	for id, answer := range map[string]string{"back": "1 gw", "left": "0 gw"} {
@@ -56,7 +56,7 @@ func TestNobodyIsKnownWhenNATSIsBack(t *testing.T) {
 		t.Errorf("a user who left: %v, %v", reached, err)
 	}
 
-	// Again, for what else is heard.
+	// The same for Stat.
 	natstest.Stop(s)
 	natstest.Await(t, "disconnect", func() bool { return !p.bus.nc.IsConnected() })
 	began = time.Now()
@@ -68,8 +68,8 @@ func TestNobodyIsKnownWhenNATSIsBack(t *testing.T) {
 	}
 }
 
-// When another server of the cluster dies, its gateways are on their way to other servers. When a server joins, no
-// gateway moves.
+// When another server of the cluster dies, stable returns false: its gateways are reconnecting to other servers. When a
+// server joins, no gateway reconnects.
 func TestNobodyIsKnownWhenAServerHasLeft(t *testing.T) {
 	servers := natstest.Cluster(t, 2)
 	nc, err := nats.Connect(servers[0].ClientURL())

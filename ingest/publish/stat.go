@@ -11,19 +11,19 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// statGap is how long the last gateway that answers may be behind the one before it.
+// statGap is how long Stat waits for another gateway's answer after the last one. A slower gateway is not counted.
 const statGap = 100 * time.Millisecond
 
-// Stat asks every gateway for its numbers and returns their sums: connected sockets, and user ids that are registered
-// at a gateway. A user of two gateways counts twice. It is an error if a gateway answers with anything else, if none
-// of them answers within [Publisher.Bound] though one is there, if ctx ends, and [ErrUnstable] if gateways may be
-// missing from the sums.
+// Stat asks every gateway for its numbers and returns their sums: connected sockets and registered user ids. An id that
+// is registered on two gateways counts twice. Without gateways the sums are zero. Stat returns an error if an answer is
+// malformed, if gateways exist but none answers within [Publisher.Bound], or if ctx ends. It returns [ErrUnstable] if
+// gateways may be missing from the sums.
 func (p *Publisher) Stat(ctx context.Context) (sockets, users int, err error) {
 	nc := p.bus.nc
 	inbox := nc.NewInbox()
 	sub, err := nc.SubscribeSync(inbox)
 	if err != nil {
-		return 0, 0, fmt.Errorf("subscribe to the gateways' numbers: %w", err)
+		return 0, 0, fmt.Errorf("subscribe to the answers of the gateways: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	if err := nc.PublishRequest(wire.SubjectStat, inbox, nil); err != nil {
@@ -38,17 +38,17 @@ func (p *Publisher) Stat(ctx context.Context) (sockets, users int, err error) {
 			}
 			return sockets, users, nil
 		case err != nil:
-			return 0, 0, fmt.Errorf("wait for the gateways' numbers: %w", err)
+			return 0, 0, fmt.Errorf("wait for the answers of the gateways: %w", err)
 		}
 		stat, err := wire.ParseStat(m.Data)
 		if err != nil {
-			return 0, 0, fmt.Errorf("read a gateway's numbers: %w", err)
+			return 0, 0, fmt.Errorf("parse the answer of a gateway: %w", err)
 		}
 		sockets, users = sockets+stat.Sockets, users+stat.Users
 	}
 }
 
-// nextMessage waits for one message. The error is [nats.ErrTimeout] if none comes in time.
+// nextMessage waits for one message. It returns [nats.ErrTimeout] if none arrives within wait.
 func nextMessage(ctx context.Context, sub *nats.Subscription, wait time.Duration) (*nats.Msg, error) {
 	waiting, cancel := context.WithTimeoutCause(ctx, wait, nats.ErrTimeout)
 	defer cancel()

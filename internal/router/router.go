@@ -1,4 +1,4 @@
-// Package router is gin with what gin does not have: a route for every method.
+// Package router is gin with an addition: a route for every HTTP method, including unknown ones.
 package router
 
 import (
@@ -7,7 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// A Router is a gin engine. Routes are added before it serves; from then on it is safe for concurrent use.
+// A Router is a gin engine. Add all routes before it serves. While it serves it is safe for concurrent use.
 type Router struct{ *gin.Engine }
 
 // New returns a router that logs nothing (gin's logger prints query strings, which carry ids and payloads) and trusts
@@ -16,22 +16,24 @@ func New() *Router {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.RedirectTrailingSlash = false
-	_ = engine.SetTrustedProxies(nil) // fails for a malformed address only
+	_ = engine.SetTrustedProxies(nil) // only a malformed address is an error
 	return &Router{engine}
 }
 
-// otherMethod is the method under which gin knows the routes of all methods that it does not know itself.
+// otherMethod is the method under which the routes for unknown methods are registered with gin.
 const otherMethod = "OTHER"
 
-// EveryMethod routes each request to path to handle, whatever its method. handle sees the method OTHER in place of one
-// that is not among net/http's constants.
+// EveryMethod routes every request for path to handle, with any method. If net/http has no constant for the method,
+// handle sees the method OTHER.
 func (r *Router) EveryMethod(path string, handle gin.HandlerFunc) {
 	r.Any(path, handle)
 	r.Handle(otherMethod, path, handle)
 }
 
-// ServeHTTP answers a request by its route, and 404 where there is none. gin has a table of routes for each method.
-// [gin.RouterGroup.Any] fills those of net/http's constants, and no table can be named after a method like "post".
+// ServeHTTP implements [http.Handler]. It answers 404 if the request has no route.
+//
+// gin has a table of routes for each method. [gin.RouterGroup.Any] fills the tables of the methods that net/http has
+// constants for, and gin accepts no route for a method like "post". So ServeHTTP changes other methods to OTHER.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch req.Method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodHead, http.MethodOptions,

@@ -7,7 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// A route for every method answers methods that gin does not know. Other routes and other paths are gin's.
+// A route of EveryMethod answers methods that gin does not know. Other routes and paths behave as in gin.
 func TestEveryMethod(t *testing.T) {
 	r := New()
 	r.EveryMethod("/every", func(c *gin.Context) { c.String(200, c.Request.Method) })
