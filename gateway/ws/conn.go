@@ -3,8 +3,6 @@ package ws
 import (
 	"errors"
 	"fmt"
-	"net"
-	"syscall"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -63,24 +61,10 @@ type Conn struct {
 	server  *Server
 	handler Handler
 
-	conn       net.Conn
-	raw        syscall.RawConn // nil for a connection without a descriptor: TLS, Windows, or a stream from another node
-	window     windowed        // not nil only for a stream from another node
-	descriptor int             // of raw; valid until the connection is closed
-
+	net     netConn
 	in      reader  // used by the reading goroutine, of which there is one at a time
 	out     writer  // has its own lock
 	parking parking // guarded by poller.mu
-}
-
-// A windowed connection has a flow-control window instead of a kernel buffer.
-// Package relay implements it, for a browser that is connected to another node.
-type windowed interface {
-	// TryWrite writes as many bytes as the window has room for, perhaps none. It
-	// does not block.
-	TryWrite(b []byte) (int, error)
-	// AwaitRoom blocks until the window has room, or until the write deadline.
-	AwaitRoom() error
 }
 
 // SetReadDeadline sets the time by which the browser must send something; the
@@ -88,7 +72,7 @@ type windowed interface {
 // [Handler.Received] only.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.in.timed = !t.IsZero()
-	return c.conn.SetReadDeadline(t)
+	return c.net.SetReadDeadline(t)
 }
 
 // Close sends a close frame and aborts the connection a second later, unless
@@ -96,8 +80,8 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 // If earlier bytes are still unsent, a close frame cannot follow them: the
 // connection is reset at once.
 func (c *Conn) Close(code uint16, reason string) {
-	sent, stuck := c.writeLast(closeFrame(code, reason))
-	if tcp, ok := c.conn.(interface{ SetLinger(int) error }); ok && stuck {
+	sent, stuck := c.out.writeLast(&c.net, closeFrame(code, reason))
+	if tcp, ok := c.net.Conn.(interface{ SetLinger(int) error }); ok && stuck {
 		_ = tcp.SetLinger(0) // without it the kernel keeps unsent bytes for minutes
 	}
 	if !sent {
@@ -122,7 +106,7 @@ func (c *Conn) Abort() {
 	c.out.aborted = true
 	c.out.mu.Unlock()
 	wake := c.server.poller.abort(c)
-	_ = c.conn.Close()
+	_ = c.net.Close()
 	wake()
 }
 

@@ -40,10 +40,10 @@ type parking struct {
 // bytes arrive or the connection is aborted. It returns false, without effect,
 // if the caller has to wait in a goroutine instead.
 func (p *poller) park(c *Conn) (parked bool) {
-	if c.raw == nil {
+	if c.net.raw == nil {
 		return false
 	}
-	_ = c.raw.Control(func(fd uintptr) {
+	_ = c.net.raw.Control(func(fd uintptr) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		descriptor := int(fd) //nolint:gosec // a descriptor

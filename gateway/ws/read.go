@@ -2,16 +2,9 @@ package ws
 
 import (
 	"errors"
-	"io"
 	"runtime"
 	"runtime/debug"
-	"sync"
-	"syscall"
 )
-
-// readBuffers holds read buffers. A connection borrows one while it has bytes
-// to read.
-var readBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
 
 // Serve starts to read in a goroutine and returns at once. early is what the
 // browser sent behind its handshake, as [Server.Upgrade] returned it. If the
@@ -59,7 +52,7 @@ func (c *Conn) contain() {
 // may have arrived: it then reads again. An error ends the connection.
 func (c *Conn) readAvailable() error {
 	for {
-		buffer, n, err := c.read()
+		buffer, n, err := c.net.read()
 		if err == nil {
 			err = c.handle(buffer[:n])
 			runtime.Gosched() // a flood on this connection must not delay the events of others
@@ -88,34 +81,4 @@ func (c *Conn) handle(b []byte) error {
 		return err
 	}
 	return nil
-}
-
-// read blocks until bytes arrive. It returns them in a buffer from readBuffers,
-// which the caller puts back; buffer is nil after some errors. With a
-// descriptor, no buffer is held while read waits.
-func (c *Conn) read() (buffer *[4096]byte, n int, err error) {
-	if c.raw == nil {
-		buffer = readBuffers.Get().(*[4096]byte)
-		n, err = c.conn.Read(buffer[:])
-		return buffer, n, err
-	}
-	rawErr := c.raw.Read(func(fd uintptr) bool {
-		buffer = readBuffers.Get().(*[4096]byte)
-		n, err = receive(int(fd), buffer[:]) //nolint:gosec // a descriptor
-		if !errors.Is(err, syscall.EAGAIN) {
-			return true
-		}
-		readBuffers.Put(buffer)
-		buffer = nil
-		return false
-	})
-	switch {
-	case rawErr != nil:
-		return buffer, 0, rawErr
-	case err != nil:
-		return buffer, 0, err
-	case n == 0:
-		return buffer, 0, io.EOF
-	}
-	return buffer, n, nil
 }

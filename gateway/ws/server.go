@@ -21,7 +21,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -75,16 +74,7 @@ func (srv *Server) Upgrade(w http.ResponseWriter, r *http.Request, h Handler) (c
 // NewConn returns the websocket on a connection whose handshake is done. It is
 // not read until [Conn.Serve].
 func (srv *Server) NewConn(conn net.Conn, h Handler) *Conn {
-	c := &Conn{server: srv, handler: h, conn: conn, in: reader{state: ws.StateServerSide}}
-	c.window, _ = conn.(windowed)
-	if sc, ok := conn.(syscall.Conn); ok && usesDescriptors {
-		if raw, err := sc.SyscallConn(); err == nil {
-			// Control does not call the function if the connection is closed. raw
-			// then stays nil, and descriptor, still 0, is never used.
-			_ = raw.Control(func(fd uintptr) { c.raw, c.descriptor = raw, int(fd) }) //nolint:gosec // a descriptor
-		}
-	}
-	return c
+	return &Conn{server: srv, handler: h, net: newNetConn(conn), in: reader{state: ws.StateServerSide}}
 }
 
 // begin runs f in a goroutine that Close waits for. If the server is closed, it

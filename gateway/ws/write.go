@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -46,7 +45,7 @@ func (c *Conn) flush(background bool) (stuck bool, since time.Time, err error) {
 	moved := false
 	for {
 		before := len(w.unsent)
-		if err := c.tryWrite(); err != nil {
+		if err := w.tryWrite(&c.net); err != nil {
 			return false, since, err
 		}
 		moved = moved || len(w.unsent) < before
@@ -94,20 +93,16 @@ func (c *Conn) writeInBackground(since time.Time) {
 // when it last accepted some. It returns the same moment after the flush.
 func (c *Conn) awaitAndFlush(since time.Time) (latest time.Time, stuck bool, err error) {
 	flush := func() { stuck, latest, err = c.flush(true) }
-	waited := c.conn.SetWriteDeadline(since.Add(c.server.WriteTimeout))
+	waited := c.net.SetWriteDeadline(since.Add(c.server.WriteTimeout))
 	switch {
 	case waited != nil:
-	case c.raw != nil:
-		waited = c.raw.Write(func(uintptr) (done bool) {
+	case c.net.nonblocking():
+		waited = c.net.awaitRoom(func() (done bool) {
 			flush()
 			return !stuck || latest != since || err != nil
 		})
-	case c.window != nil:
-		if waited = c.window.AwaitRoom(); waited == nil {
-			flush()
-		}
 	default:
-		if waited = c.writeBatch(); waited == nil {
+		if waited = c.out.writeBatch(&c.net); waited == nil {
 			flush()
 		}
 	}
@@ -115,7 +110,7 @@ func (c *Conn) awaitAndFlush(since time.Time) (latest time.Time, stuck bool, err
 	case errors.Is(waited, os.ErrDeadlineExceeded):
 		// Check before the next attempt: the kernel may have had a little room
 		// all along, too little to report the connection as writable.
-		if c.stuckSince(since) {
+		if c.out.stuckSince(since) {
 			return latest, true, ErrSlow
 		}
 		flush() // another Flush has made progress
@@ -125,55 +120,35 @@ func (c *Conn) awaitAndFlush(since time.Time) (latest time.Time, stuck bool, err
 	return latest, stuck, err
 }
 
-// tryWrite writes as many unsent bytes as the kernel or the window accepts
-// without blocking. On a connection without non-blocking writes it writes
-// nothing. The caller holds mu.
-func (c *Conn) tryWrite() error {
-	w := &c.out
-	if len(w.unsent) == 0 || !c.nonblocking() {
+// tryWrite writes as many unsent bytes as the connection accepts without
+// blocking. The caller holds mu.
+func (w *writer) tryWrite(c *netConn) error {
+	if len(w.unsent) == 0 {
 		return nil
-	}
-	if c.window != nil {
-		n, err := c.window.TryWrite(w.unsent)
-		w.advance(n)
-		return err
 	}
 	if w.aborted {
 		return net.ErrClosed
 	}
-	// raw.Write would wait for the background writer. raw.Control would double
-	// the time spent here outside of the kernel.
-	n, err := send(c.descriptor, w.unsent)
-	switch {
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
-		return nil
-	case err != nil:
-		return err
-	}
+	n, err := c.tryWrite(w.unsent)
 	w.advance(n)
-	return nil
+	return err
 }
-
-// nonblocking reports whether the connection has non-blocking writes: through
-// its descriptor or its window.
-func (c *Conn) nonblocking() bool { return c.raw != nil || c.window != nil }
 
 // stuckSince reports whether bytes are unsent and the kernel has accepted none
 // since then.
-func (c *Conn) stuckSince(then time.Time) bool {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	return len(c.out.unsent) > 0 && c.out.progress.Equal(then)
+func (w *writer) stuckSince(then time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.unsent) > 0 && w.progress.Equal(then)
 }
 
 // writeBatch writes the next batch on a connection without non-blocking writes.
 // Only the background writer calls it. It blocks, so mu must not be held.
-func (c *Conn) writeBatch() error {
-	w := &c.out
+func (w *writer) writeBatch(c *netConn) error {
 	w.mu.Lock()
 	begin := w.unsent[:min(len(w.unsent), batch)]
 	w.mu.Unlock()
-	if _, err := c.conn.Write(begin); err != nil {
+	if _, err := c.Write(begin); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -189,7 +164,7 @@ func (c *Conn) writeBatch() error {
 func (c *Conn) Unwritten() int {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	if !c.nonblocking() {
+	if !c.net.nonblocking() {
 		return max(0, len(c.out.unsent)-batch) // writeBatch may be writing one
 	}
 	return len(c.out.unsent)
@@ -207,31 +182,31 @@ func (w *writer) advance(n int) {
 func (c *Conn) WriteNow(frame []byte) bool {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	return c.writeNow(frame)
+	return c.out.writeNow(&c.net, frame)
 }
 
-// writeNow is WriteNow for a caller that holds mu.
-func (c *Conn) writeNow(frame []byte) bool {
-	if len(c.out.unsent) > 0 {
+// writeNow is [Conn.WriteNow] for a caller that holds mu.
+func (w *writer) writeNow(c *netConn, frame []byte) bool {
+	if len(w.unsent) > 0 {
 		return false
 	}
 	if !c.nonblocking() {
-		_ = c.conn.SetWriteDeadline(time.Now().Add(closeGrace))
-		_, err := c.conn.Write(frame)
+		_ = c.SetWriteDeadline(time.Now().Add(closeGrace))
+		_, err := c.Write(frame)
 		return err == nil
 	}
-	c.out.unsent = frame
-	return c.tryWrite() == nil && len(c.out.unsent) == 0
+	w.unsent = frame
+	return w.tryWrite(c) == nil && len(w.unsent) == 0
 }
 
 // writeLast writes the connection's last frame and drops what is unsent. sent
 // reports whether the frame was written, stuck whether earlier bytes were
 // unsent.
-func (c *Conn) writeLast(frame []byte) (sent, stuck bool) {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	stuck = len(c.out.unsent) > 0
-	sent = c.writeNow(frame)
-	c.out.unsent = nil
+func (w *writer) writeLast(c *netConn, frame []byte) (sent, stuck bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	stuck = len(w.unsent) > 0
+	sent = w.writeNow(c, frame)
+	w.unsent = nil
 	return sent, stuck
 }
