@@ -56,6 +56,7 @@ type subscriptions struct {
 
 	unconfirmed []registration
 	propagating []propagation // in the order of their ends
+	failures    int64         // attempts to reconnect that failed after a server had accepted them, up to the last answer
 }
 
 // A registration waits until NATS has the subscriptions of its subjects.
@@ -250,13 +251,30 @@ func (s *subscriptions) confirm() bool {
 
 // ask returns true if NATS answers. While the connection is away it returns at
 // once: a Flush would keep all changes waiting until the connection is back.
+//
+// nats.go answers the n-th Flush by the n-th PONG. An attempt to reconnect that
+// fails in its last step discards the PINGs of Flushes that wait, but not the
+// Flushes. From then on each Flush waits for the PONGs of later ones, for as
+// long as the connection lives. So another connection is made where NATS does
+// not answer after such an attempt.
 func (s *subscriptions) ask() bool {
 	if !s.nc.IsConnected() {
 		return false
 	}
+	// nats.go counts each attempt that a server accepts.
+	failures := int64(s.nc.Stats().Reconnects) - int64(s.losses.soFar())
 	ctx, cancel := context.WithTimeout(s.closing, roundTrip)
 	defer cancel()
-	return s.nc.FlushWithContext(ctx) == nil
+	err := s.nc.FlushWithContext(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && failures > s.failures {
+		s.failures = failures // once for each of them, for it may also be that NATS is slow
+		_ = s.nc.ForceReconnect()
+	}
+	if err != nil {
+		return false
+	}
+	s.failures = failures
+	return true
 }
 
 // answerPropagated answers the registrations that the other nodes of the cluster know by now.
