@@ -1,5 +1,5 @@
 # make run     the whole system on http://127.0.0.1:1337
-# make test    all tests; installs what they need where it may (root, apt, npm)
+# make test    all tests; installs the programs that they need where it may (root, apt, npm), and says so first
 # make edge    the socket edge under load and strangers, with figures: about 20 minutes
 # make test-cluster   three nats-servers, two gateways, two ingests, killed or restarted in turn: about 4 minutes
 # make soak    connects and resets for SOAK, 2h by default, and what is left after them
@@ -9,7 +9,7 @@
 # make check   format, vet, lint, borders between packages
 # make build   bin/doit-socket, bin/doit-socket-gateway, bin/doit-socket-ingest
 # make client  fetches the Socket.IO client that the binary serves
-# make fuzz    every fuzz target, FUZZTIME each
+# make fuzz    every fuzz target, FUZZTIME each: a quarter of an hour with 60s, once they are built
 # make vuln    known vulnerabilities of the dependencies (asks the Internet)
 
 SHELL := /bin/bash
@@ -38,7 +38,8 @@ client:
 
 test: test-go test-browser
 
-# What a test needs of the machine: a program, and Debian's package that has it.
+# What a target needs of the machine: a program, and Debian's package that has it. `go test ./...` by itself needs Go
+# alone: tests that start other programs have the build tag programs.
 NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc npm:npm \
                  haproxy:haproxy nginx:nginx caddy:caddy systemd-analyze:systemd kubectl:kubernetes-client
 NEEDS_BROWSER := chromium:chromium node:nodejs npm:npm
@@ -48,9 +49,8 @@ NEEDS_COMPOSE := docker:docker.io dockerd:docker.io docker-compose:docker-compos
 test-go:
 	test/needs.sh $(NEEDS_GO)
 	clients/browser/fetch.sh
-	go test -race ./...
+	go test -race -tags programs ./...
 	go test -race ./gateway/ws ./gateway/eio -portable
-	cd test/load && go test -race ./...
 
 test-browser:
 	test/needs.sh $(NEEDS_BROWSER)
@@ -93,13 +93,10 @@ bench-scale:
 
 check: borders $(TOOLS)/golangci-lint
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
-	GOOS=windows go build ./gateway/ws # the rest is the same everywhere
-	for module in . test/load; do
-		cd $(CURDIR)/$$module
-		go vet ./...
-		go mod tidy -diff
-		$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
-	done
+	GOOS=windows go build ./gateway/ws # the rest of the product is the same everywhere
+	go vet -tags programs,soak,compose ./...
+	go mod tidy -diff
+	$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
 
 $(TOOLS)/golangci-lint: Makefile
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
@@ -117,11 +114,17 @@ borders:
 			echo "the above import $$2: only $$1 does"; exit 1
 		fi
 	}
+	never_itself() { # by an import of its own; what it imports may
+		if go list -f '{{join .Imports "\n"}}' "$$1" | grep -E "$$2"; then
+			echo "$$1 must not import the above"; exit 1
+		fi
+	}
 	module=github.com/ramainen/doit-socket
 	never ./internal/wire     '.' # the standard library only
 	never ./internal/clock    '.'
 	never ./internal/origin   '.'
 	never ./internal/visitor  "nats-io|zishang520|gin-gonic|$$module/(ingest|gateway|embedded|internal/(wire|daemon))"
+	never ./internal/router   "nats-io|zishang520|$$module/"
 	never ./internal/daemon   "nats-server|zishang520|$$module/(gateway|ingest|embedded)"
 	never ./clients/browser   '.'
 	never ./gateway/ws        "zishang520|nats-io|$$module/"
@@ -131,19 +134,25 @@ borders:
 	never ./gateway/sio       "nats-server|gin-gonic/gin$$|$$module/(ingest|embedded|gateway/(relay|node)|internal/daemon)"
 	never ./gateway/node      "nats-server|$$module/(ingest|embedded|internal/daemon)"
 	never ./gateway           "nats-server|$$module/(ingest|embedded)"
-	never ./ingest/emit       "nats-server|zishang520|$$module/(gateway|embedded)"
+	never ./ingest/publish    "gin-gonic|nats-server|zishang520|$$module/(gateway|embedded|ingest/legacy)"
+	never ./ingest/legacy     "nats-server|zishang520|$$module/(gateway|embedded|internal/daemon)"
+	never_itself ./ingest/legacy "nats-io"
 	never ./ingest            "nats-server|zishang520|$$module/(gateway|embedded)"
 	alone ./gateway/sio       'github.com/zishang520/'
 	alone ./embedded/natsd    'github.com/nats-io/nats-server/'
 	alone ./gateway/ws        'github.com/gobwas/ws'
 
+# .fuzz keeps what is found interesting, from run to run, and is not committed. An input that fails a target is written
+# into the package's testdata/fuzz: it is committed with the remedy, under a name that says what it is.
 fuzz:
-	for file in $$(git ls-files '*_test.go'); do
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do
-			echo "$$(dirname $$file) $$target"
-			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$file)
-		done
-	done
+	targets=$$(git grep -oE '^func Fuzz[A-Za-z0-9_]+' -- '*_test.go' | sed 's/:func / /')
+	echo "$$(wc -l <<<"$$targets") targets, $(FUZZTIME) each"
+	while read -r file target; do
+		package=$$(dirname "$$file")
+		echo "$$package $$target"
+		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "./$$package" \
+			-test.fuzzcachedir "$(CURDIR)/.fuzz/$$package"
+	done <<<"$$targets"
 
 vuln:
 	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)

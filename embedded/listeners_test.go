@@ -16,7 +16,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// What is served where, with one listener for pages and emits and with two.
+// Which listener serves which path, with and without --emit-listen.
 func TestListeners(t *testing.T) {
 	for _, split := range []bool{false, true} {
 		admin := siotest.FreeAddress(t)
@@ -65,7 +65,8 @@ func TestListeners(t *testing.T) {
 	}
 }
 
-// A port in use is said by its address, and leaves nothing running (TestMain).
+// The start fails if a port is in use: the error contains the address, and nothing keeps running
+// (TestMain).
 func TestPortInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,11 +87,11 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// startTime bounds the start: some 50 ms on an idle machine.
+// startTime bounds the start, which takes some 50 ms on an idle machine.
 const startTime = 3 * time.Second
 
-// The program ends soon, however many sockets of either kind are open, and
-// tells them; and its ports are free again.
+// The program ends within a bounded time while sockets of both kinds are open. It closes them with
+// a message, and its ports are free afterwards.
 func TestEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

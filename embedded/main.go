@@ -1,5 +1,5 @@
-// doit-socket in one process: ingest, gateway and nats-server on one port.
-// The drop-in successor, and the default for one box.
+// doit-socket is ingest, gateway and nats-server in one process on one port. It replaces the
+// original server and is the default for a single machine.
 package main
 
 import (
@@ -10,9 +10,9 @@ import (
 
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/embedded/natsd"
-	"github.com/ramainen/doit-socket/gateway/hub"
 	"github.com/ramainen/doit-socket/gateway/node"
-	"github.com/ramainen/doit-socket/ingest/emit"
+	"github.com/ramainen/doit-socket/ingest/legacy"
+	"github.com/ramainen/doit-socket/ingest/publish"
 	"github.com/ramainen/doit-socket/internal/daemon"
 )
 
@@ -20,13 +20,14 @@ const name = "doit-socket"
 
 type config struct {
 	daemon.Config `embed:""`
-	EmitListen    string              `placeholder:"HOST:PORT" help:"Move /emit and /v1/ to a listener of their own."`
+	EmitListen    string              `placeholder:"HOST:PORT" help:"Serve /emit, /stat/all and /v1/ on this address and not on --listen."`
 	Gateway       node.Config         `embed:"" group:"Sockets:"`
-	Ingest        emit.Config         `embed:"" group:"Emits:"`
+	Ingest        legacy.Config       `embed:"" group:"Emits:"`
 	Cluster       natsd.ClusterConfig `embed:"" group:"Several boxes:"`
 }
 
-// Validate refuses what [daemon.Config.Validate] refuses, for the listener that only this program has.
+// Validate checks --emit-listen, which only this program has, as [daemon.Config.Validate] checks
+// the other listeners.
 func (c config) Validate() error {
 	if c.EmitListen == "" {
 		return nil
@@ -39,9 +40,9 @@ func main() { daemon.Main(name, run) }
 //	PHP ──POST /emit──▶ ingest ──▶ nats-server ──▶ gateway ──Socket.IO──▶ browsers
 //	                    └────────── this process ─────────┘
 //
-// The sockets are drained first. Then everything stops in the opposite order
-// of its start: no new connections, requests in flight are answered, NATS is
-// drained.
+// run starts the parts in this order and returns when ctx is done or one of them fails. When ctx is
+// done it first drains the sockets. Then the deferred calls stop the parts in reverse order: no new
+// connections, requests in flight are answered, NATS is drained.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var cfg config
 	err := daemon.Parse(&cfg, name, "A PHP page raises an event, the right browsers hear it.",
@@ -56,7 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer fail(nil)
 	p := daemon.NewProcess(cfg.Config, stderr)
 
-	bus, err := natsd.Start(cfg.Node, emit.MaxMaxBody, cfg.Cluster, p.Log)
+	bus, err := natsd.Start(cfg.Node, publish.MaxPayload, cfg.Cluster, p.Log)
 	if err != nil {
 		return err
 	}
@@ -77,11 +78,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer daemon.Drain(ingestBus)
 	p.Health.Check("nats", daemon.Connected(gatewayBus))
 
-	ingest, err := emit.New(cfg.Ingest, ingestBus, p.Log, p.Metrics)
-	if err != nil {
+	publisher := publish.New(ingestBus, p.Metrics)
+	if err := publisher.Start(); err != nil {
 		return err
 	}
-	defer ingest.Close()
+	defer publisher.Close()
 
 	public, err := daemon.Bind(cfg.Listen)
 	if err != nil {
@@ -92,19 +93,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer gateway.Close()
 	if err := gateway.Start(); err != nil {
 		return err
 	}
+	defer gateway.Close()
 	defer public.StopAccepting()
-	ingest.Local = box{gateway.Hub(), bus}
+	publisher.UseGateway(bus.Alone, gateway.Hub().Emit)
 
 	router := p.NewRouter()
 	gateway.Mount(router, browser.Script())
 	daemon.MountPages(router, browser.Routes(cfg.EmitListen == ""))
+	emits := legacy.New(cfg.Ingest, publisher, p.Log, p.Metrics)
 	emitURL := public.URL()
 	if cfg.EmitListen == "" {
-		ingest.Mount(router)
+		emits.Mount(router)
 	} else {
 		private, err := daemon.Bind(cfg.EmitListen)
 		if err != nil {
@@ -112,7 +114,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		defer private.Shutdown()
 		emitRouter := p.NewRouter()
-		ingest.Mount(emitRouter)
+		emits.Mount(emitRouter)
 		private.Serve(emitRouter, p.Log, fail)
 		emitURL = private.URL()
 	}
@@ -131,13 +133,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// A box is this process as the ingest sees it.
-type box struct {
-	*hub.Hub
-	*natsd.Server
-}
-
-// greet prints what to paste.
+// greet prints the address and the code to paste into a page and into PHP.
 func greet(w io.Writer, url, emitURL string) {
 	fmt.Fprintf(w, `doit-socket listens on %[1]s
 

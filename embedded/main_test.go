@@ -62,16 +62,15 @@ func urlIn(t *testing.T, out *siotest.Output, pattern string) string {
 	return m[1]
 }
 
-// From the page to PHP's address, by what the program prints; and nothing runs on when it has ended.
+// The addresses that the program prints work for a page and for PHP, and nothing keeps running
+// after its end.
 func TestRun(t *testing.T) {
 	out := serve(t)
 	url := urlIn(t, out, "listens on ")
 	page := siotest.Dial(t, url, siotest.Options{})
 	page.Register("42")
 	siotest.MustPost(t, urlIn(t, out, `file_get_contents\('`), "42", "hello", `{"text":"Hi"}`)
-	if got := page.Next(); got.Name != "hello" {
-		t.Errorf("heard %v", got)
-	}
+	page.Expect("hello", map[string]any{"text": "Hi"})
 }
 
 func TestEmitListenMovesEmit(t *testing.T) {
@@ -92,7 +91,7 @@ func TestEmitListenMovesEmit(t *testing.T) {
 	}
 }
 
-// Every flag has a variable.
+// Every flag has an environment variable.
 func TestHelp(t *testing.T) {
 	var help bytes.Buffer
 	if err := run(context.Background(), []string{"--help"}, &help, io.Discard); err != nil {

@@ -1,4 +1,4 @@
-// doit-socket-ingest takes emits from PHP and hands them to the gateways over NATS.
+// doit-socket-ingest accepts emits from PHP over HTTP and publishes them to the gateways over NATS.
 package main
 
 import (
@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/ramainen/doit-socket/ingest/emit"
+	"github.com/ramainen/doit-socket/ingest/legacy"
+	"github.com/ramainen/doit-socket/ingest/publish"
 	"github.com/ramainen/doit-socket/internal/daemon"
 )
 
@@ -16,15 +17,16 @@ const name = "doit-socket-ingest"
 type config struct {
 	daemon.Config    `embed:""`
 	daemon.BusConfig `embed:""`
-	Ingest           emit.Config `embed:"" group:"Emits:"`
+	Ingest           legacy.Config `embed:"" group:"Emits:"`
 }
 
 func main() { daemon.Main(name, run) }
 
-// Everything stops in the opposite order of its start.
+// run starts the ingest and returns when ctx is done or a part of it fails. The deferred calls stop the parts in
+// reverse order of their start.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var cfg config
-	err := daemon.Parse(&cfg, name, "Takes emits from PHP for doit-socket and hands them to the gateways over NATS.",
+	err := daemon.Parse(&cfg, name, "Accepts emits from PHP over HTTP and publishes them to the doit-socket gateways over NATS.",
 		daemon.Defaults{Listen: "127.0.0.1:1335", AdminListen: "127.0.0.1:1334"}, args, stdout)
 	if errors.Is(err, daemon.ErrDone) {
 		return nil
@@ -43,11 +45,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer daemon.Drain(bus)
 	p.Health.Check("nats", daemon.Connected(bus))
 
-	ingest, err := emit.New(cfg.Ingest, bus, p.Log, p.Metrics)
-	if err != nil {
+	publisher := publish.New(bus, p.Metrics)
+	if err := publisher.Start(); err != nil {
 		return err
 	}
-	defer ingest.Close()
+	defer publisher.Close()
 	public, err := daemon.Bind(cfg.Listen)
 	if err != nil {
 		return err
@@ -55,7 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer public.Shutdown()
 
 	router := p.NewRouter()
-	ingest.Mount(router)
+	legacy.New(cfg.Ingest, publisher, p.Log, p.Metrics).Mount(router)
 	public.Serve(router, p.Log, fail)
 	stopAdmin, err := p.ServeAdmin(fail)
 	if err != nil {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # needs.sh PROGRAM:PACKAGE...   makes sure that the programs are there.
-# Installs Debian's packages as root; otherwise says in one line what is missing.
+# As root on Debian it says which packages are missing and installs them; otherwise it says so and fails.
 set -eu
 missing=()
 for need in "$@"; do
@@ -13,8 +13,9 @@ for need in "$@"; do
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-	echo "missing for the tests: ${missing[*]} (as root on Debian, make test installs them)" >&2
+	echo "Debian packages that this target needs are missing: ${missing[*]}. Install them, or run make as root on Debian: it installs them." >&2
 	exit 1
 fi
+echo "Installing Debian packages that this target needs: ${missing[*]}" >&2
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

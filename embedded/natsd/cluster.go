@@ -10,20 +10,19 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// ClusterConfig joins several boxes to one cluster, without another program.
-// All boxes are the same: a page is connected to any, PHP emits to any.
+// ClusterConfig holds the flags that join several boxes to one cluster. All boxes are equal: pages
+// may connect, and PHP may emit, to any of them.
 type ClusterConfig struct {
-	ClusterListen string   `placeholder:"HOST:PORT" help:"Join a cluster of boxes like this one: the address at which they reach it."`
-	ClusterRoutes []string `placeholder:"HOST:PORT" help:"Boxes of the cluster. One that can be reached is enough: boxes tell each other of the rest. The address of this box itself may be among them, so all boxes can have the same list."`
-	ClusterSecret string   `placeholder:"WORD" help:"The secret that all boxes of the cluster share, at least 24 characters. It authenticates the boxes and encrypts what they send each other. Prefer the variable: command lines are visible to every user."`
+	ClusterListen string   `placeholder:"HOST:PORT" help:"Join a cluster: the address on which this box accepts connections of the other boxes."`
+	ClusterRoutes []string `placeholder:"HOST:PORT" help:"Addresses of boxes of the cluster. One reachable box is enough: it announces the others. The list may contain the address of this box, so all boxes can have the same list."`
+	ClusterSecret string   `placeholder:"WORD" help:"The secret that all boxes of the cluster share, at least 24 characters. It authenticates the boxes and encrypts the traffic between them. Prefer the environment variable: command lines are visible to every user."`
 }
 
-// minSecret is the least length of a secret, in bytes. Anyone who reaches the
-// port sees a certificate that is made from the secret, and can try secrets
-// against it.
+// minSecret is the minimum length of the secret, in bytes. It has to resist guessing offline: a box
+// shows a certificate made from the secret to anyone who connects to the port.
 const minSecret = 24
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error that names the first invalid flag and its allowed values.
 func (c ClusterConfig) Validate() error {
 	if c.ClusterListen == "" {
 		if len(c.ClusterRoutes) > 0 || c.ClusterSecret != "" {
@@ -42,6 +41,7 @@ func (c ClusterConfig) Validate() error {
 	return nil
 }
 
+// split splits HOST:PORT.
 func split(address string) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(address)
 	if err != nil {
@@ -51,13 +51,14 @@ func split(address string) (host string, port int, err error) {
 	return host, int(number), err
 }
 
-// join completes the options of a server that is to be in a cluster.
+// join adds the cluster to the options of a server. It returns an error if the address cannot be
+// listened on.
 func (c ClusterConfig) join(o *server.Options) error {
 	host, port, err := split(c.ClusterListen)
 	if err != nil {
 		return err
 	}
-	// nats-server would only log that.
+	// nats-server would only log that the address is in use.
 	free, err := net.Listen("tcp", c.ClusterListen)
 	if err != nil {
 		return fmt.Errorf("listen on %s for the cluster: %w", c.ClusterListen, err)
@@ -73,19 +74,19 @@ func (c ClusterConfig) join(o *server.Options) error {
 	o.Cluster = server.ClusterOpts{
 		Name: "doit-socket", Host: host, Port: port,
 		TLSConfig: tls, TLSTimeout: routeTimeout.Seconds(),
-		// One connection to each box, not nats-server's pool of three and one
-		// for its system account. All subjects here are of one account, and so
-		// on one of them: while it was not up yet, the boxes were joined and
-		// heard nothing of each other.
+		// One connection to each box. nats-server's default is a pool of three
+		// and one for its system account, of which the only account here uses
+		// just one. Boxes counted as joined before that one was up, and then
+		// did not get each other's messages.
 		PoolSize:    -1,
-		NoAdvertise: true, // of the port for clients, which is nobody's
+		NoAdvertise: true, // do not announce the client port: clients of other boxes cannot use it
 	}
-	// A box that went away would be logged once a second. The first attempt is
-	// logged, and then one an hour, as nats-server does for a box that was
-	// never reached.
+	// Log the first failed attempt to reconnect to a box that went away, and
+	// then one an hour, as nats-server does by default for a box that it never
+	// reached. Its default here is to log every attempt, once a second.
 	o.ReconnectErrorReports = server.DEFAULT_CONNECT_ERROR_REPORTS
-	// A route to this box itself is no error: nats-server finds its own id at
-	// the other end and does not try again.
+	// The list may contain this box: nats-server recognises its own id at the
+	// other end of such a route and does not try again.
 	for _, route := range c.ClusterRoutes {
 		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: route})
 	}

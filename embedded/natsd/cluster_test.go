@@ -17,7 +17,8 @@ import (
 
 const secret = "a secret of enough characters"
 
-// box starts a server in a cluster and returns it with the address for the others.
+// box starts a server in a cluster. It returns the server and the address for the routes of the
+// others.
 func box(t *testing.T, label, secret string, routes ...string) (*Server, string) {
 	t.Helper()
 	s, err := Start(label, 1<<20, ClusterConfig{ClusterListen: "127.0.0.1:0", ClusterRoutes: routes, ClusterSecret: secret}, slog.New(slog.DiscardHandler))
@@ -39,8 +40,8 @@ func wantPeers(t *testing.T, s *Server, want ...string) {
 	})
 }
 
-// Boxes that know of one find all; what is published on one is heard on
-// another, and goes on when one is gone.
+// Boxes with a route to one box find all boxes. A message published on one is received on another,
+// also after one of them has stopped.
 func TestCluster(t *testing.T) {
 	a, address := box(t, "a", secret)
 	b, _ := box(t, "b", secret, address)
@@ -48,7 +49,7 @@ func TestCluster(t *testing.T) {
 	wantPeers(t, a, "b", "c")
 	wantPeers(t, b, "a", "c")
 	wantPeers(t, c, "a", "b")
-	// What is joined is heard: no second connection to a box has to come up for that.
+	// A joined box gets messages at once: it needs no second connection for that.
 	natstest.Await(t, "one connection to each box", func() bool { return a.server.NumRoutes() == 2 })
 
 	ask := func() {
@@ -75,7 +76,7 @@ func TestCluster(t *testing.T) {
 	natstest.Await(t, "the last box to be alone", b.Alone)
 }
 
-// A box without the secret is not in the cluster, by any of its ports.
+// A box without the secret cannot join the cluster, nor connect as a client.
 func TestClusterSecret(t *testing.T) {
 	a, address := box(t, "a", secret)
 	stranger, _ := box(t, "stranger", secret+"x", address)
@@ -121,7 +122,7 @@ func TestClusterConfig(t *testing.T) {
 	}
 }
 
-// A port in use is said at once, by its address.
+// Start fails at once if the port is in use, and the error contains the address.
 func TestClusterPortInUse(t *testing.T) {
 	_, address := box(t, "a", secret)
 	_, err := Start("b", 1<<20, ClusterConfig{ClusterListen: address, ClusterSecret: secret}, slog.New(slog.DiscardHandler))
@@ -130,7 +131,7 @@ func TestClusterPortInUse(t *testing.T) {
 	}
 }
 
-// A box that is as it should be has nothing to warn of.
+// A correctly configured box logs no warning.
 func TestClusterWarnsOfNothing(t *testing.T) {
 	var said siotest.Output
 	s, err := Start("a", 1<<20, ClusterConfig{ClusterListen: "127.0.0.1:0", ClusterSecret: secret}, slog.New(slog.NewTextHandler(&said, nil)))

@@ -13,34 +13,34 @@ import (
 	"time"
 )
 
-// clusterName is what every box of a cluster is called in its certificate,
-// whatever address it is reached at.
+// clusterName is the host name in the certificate of every box. Boxes check it instead of the
+// address.
 const clusterName = "doit-socket"
 
-// rounds make it slow to try secrets; it is some tenths of a second for each.
-const rounds = 600_000
+// keyIterations makes guessing slow: deriving the key of one secret takes some tenths of a second.
+const keyIterations = 600_000
 
-// identity returns the TLS by which boxes that share a secret know each other,
-// on both ends of a connection.
+// identity returns the TLS configuration, for both ends of a connection, by which boxes that share
+// a secret authenticate each other.
 //
-// The secret makes the key of an authority, the same on all boxes; it signs a
-// certificate for this one, whose key is new at each start. So a secret is all
-// that an operator has to hand out. Certificates of the authority need not be
-// the same bytes: its name and key are what is compared.
+// The key of a certificate authority is derived from the secret, so it is the same on all boxes.
+// The authority signs a certificate for this box, whose key is new at each start. So operators
+// distribute nothing but the secret. The authority's own certificate may differ from box to box:
+// only its name and its key are compared.
 func identity(secret string) (*tls.Config, error) {
-	seed, err := pbkdf2.Key(sha256.New, secret, []byte("doit-socket cluster"), rounds, ed25519.SeedSize)
+	seed, err := pbkdf2.Key(sha256.New, secret, []byte("doit-socket cluster"), keyIterations, ed25519.SeedSize)
 	if err != nil {
 		return nil, fmt.Errorf("derive the cluster's key: %w", err)
 	}
 	authority := ed25519.NewKeyFromSeed(seed)
-	about := x509.Certificate{
+	template := x509.Certificate{
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: clusterName},
-		// A box whose clock is wrong is in the cluster all the same.
+		// Valid at any time, so that a box with a wrong clock can join.
 		NotBefore: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
 		NotAfter:  time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
-	ca := about
+	ca := template
 	ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = true, true, x509.KeyUsageCertSign
 	root, err := sign(&ca, &ca, authority.Public(), authority)
 	if err != nil {
@@ -51,7 +51,7 @@ func identity(secret string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	box := about
+	box := template
 	box.DNSNames = []string{clusterName}
 	box.KeyUsage = x509.KeyUsageDigitalSignature
 	box.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
@@ -72,8 +72,9 @@ func identity(secret string) (*tls.Config, error) {
 	}, nil
 }
 
-func sign(about, by *x509.Certificate, public any, key ed25519.PrivateKey) (*x509.Certificate, error) {
-	raw, err := x509.CreateCertificate(rand.Reader, about, by, public, key)
+// sign creates a certificate for public, signed by parent, whose key is key.
+func sign(template, parent *x509.Certificate, public any, key ed25519.PrivateKey) (*x509.Certificate, error) {
+	raw, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
 	if err != nil {
 		return nil, fmt.Errorf("make a certificate for the cluster: %w", err)
 	}

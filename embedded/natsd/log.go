@@ -10,57 +10,58 @@ import (
 	"time"
 )
 
-// repeatTime is how often a kind of line is logged at most.
-const repeatTime = time.Minute
+// repeatInterval is the shortest time between two logged lines of one kind.
+const repeatInterval = time.Minute
 
-// What nats-server's lines about a route begin with.
+// Prefixes of nats-server's log lines about a route.
 const (
 	dialError      = "Error trying to connect to route"
 	handshakeError = "TLS route handshake error"
 )
 
-// A logger passes on what nats-server says and an operator can act on.
+// A logger is nats-server's logger. It passes on warnings and errors, and limits their rate.
 //
-// nats-server logs an error for each connection to the cluster's port that
-// fails, whoever makes it, and four a second for a box with another secret.
-// The logger passes on the first line of a kind at once, and then one a minute
-// with the number of those that it held back. Level debug shows them all.
+// nats-server logs an error for each failed connection to the cluster port, and anyone can open
+// one. A box with another secret causes four a second. The logger passes on the first line of a
+// kind at once, and then one a minute with the number of suppressed lines. At level debug it passes
+// on all of them.
 type logger struct {
 	log *slog.Logger
 
-	mu      sync.Mutex       // guards what follows; nothing is logged and nothing else is locked under it
-	kinds   map[string]*kind // what was logged within the last repeatTime
-	onRoute string           // the last error of a route
+	mu         sync.Mutex       // guards the following; nothing is logged and no other lock is taken while it is held
+	kinds      map[string]*kind // the kinds that were logged within the last repeatInterval
+	routeError string           // the last error of a route; "" if there was none
 }
 
-// A kind of line is what differs only in the connection that it is about.
+// A kind is a set of lines that differ only in the connection they are about.
 type kind struct {
-	at    time.Time // when one was logged last
-	level slog.Level
-	text  string // the last one
-	held  int    // how many were not logged since then
+	at         time.Time // when a line of this kind was last logged
+	level      slog.Level
+	text       string // the newest line
+	suppressed int    // lines that were not logged since at
 }
 
 func newLogger(log *slog.Logger) *logger { return &logger{log: log, kinds: make(map[string]*kind)} }
 
-// aboutConnection begins a line about one connection: its address and number.
-var aboutConnection = regexp.MustCompile(`^\S+ - rid:\d+ - `)
+// connectionPrefix matches the start of a line about one connection: its address and its number.
+var connectionPrefix = regexp.MustCompile(`^\S+ - rid:\d+ - `)
 
-func (l *logger) say(level slog.Level, format string, v []any) {
+// logLimited logs a line, or suppresses it if one of its kind was logged within repeatInterval.
+func (l *logger) logLimited(level slog.Level, format string, v []any) {
 	text := fmt.Sprintf(format, v...)
-	bare := aboutConnection.ReplaceAllString(text, "")
-	key := aboutConnection.ReplaceAllString(format, "")
+	bare := connectionPrefix.ReplaceAllString(text, "")
+	key := connectionPrefix.ReplaceAllString(format, "")
 	if strings.HasPrefix(bare, dialError) && len(v) > 0 {
-		key += fmt.Sprint(v[len(v)-1]) // one kind for each route: the error has its address
+		key += fmt.Sprint(v[len(v)-1]) // one kind for each route: the last value contains its address
 	}
 
 	l.mu.Lock()
 	if strings.HasPrefix(bare, dialError) || strings.HasPrefix(bare, handshakeError) {
-		l.onRoute = bare
+		l.routeError = bare
 	}
 	k, again := l.kinds[key]
 	if again {
-		k.text, k.held = text, k.held+1
+		k.text, k.suppressed = text, k.suppressed+1
 	} else {
 		l.kinds[key] = &kind{at: time.Now(), level: level, text: text}
 	}
@@ -72,45 +73,48 @@ func (l *logger) say(level slog.Level, format string, v []any) {
 	l.log.Log(context.Background(), level, "nats-server", "text", text)
 }
 
-// flush logs what was held back for long enough. It is called each second.
+// flush logs a line for each kind that has suppressed lines for repeatInterval. It is called once a
+// second.
 func (l *logger) flush() {
 	for _, k := range l.due() {
-		l.log.Log(context.Background(), k.level, "nats-server", "text", k.text, "repeated", k.held)
+		l.log.Log(context.Background(), k.level, "nats-server", "text", k.text, "repeated", k.suppressed)
 	}
 }
 
-// due returns the kinds whose time has come, and counts anew from now on.
+// due returns the kinds that flush has to log, and resets their counts. It drops kinds that have
+// nothing suppressed.
 func (l *logger) due() []kind {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var due []kind
 	for key, k := range l.kinds {
 		switch {
-		case time.Since(k.at) < repeatTime:
-		case k.held == 0:
+		case time.Since(k.at) < repeatInterval:
+		case k.suppressed == 0:
 			delete(l.kinds, key)
 		default:
 			due = append(due, *k)
-			k.at, k.held = time.Now(), 0
+			k.at, k.suppressed = time.Now(), 0
 		}
 	}
 	return due
 }
 
-// lastOnRoute returns the last error of a route, or "".
-func (l *logger) lastOnRoute() string {
+// lastRouteError returns the last error of a route, or "".
+func (l *logger) lastRouteError() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.onRoute
+	return l.routeError
 }
 
-// The methods that nats-server calls.
+// The methods of nats-server's interface Logger. nats-server logs its notices at Debug here: they
+// are not for operators.
 
 func (l *logger) Noticef(format string, v ...any) {
 	l.log.Debug("nats-server", "text", fmt.Sprintf(format, v...))
 }
-func (l *logger) Warnf(format string, v ...any)  { l.say(slog.LevelWarn, format, v) }
-func (l *logger) Errorf(format string, v ...any) { l.say(slog.LevelError, format, v) }
-func (l *logger) Fatalf(format string, v ...any) { l.say(slog.LevelError, format, v) }
+func (l *logger) Warnf(format string, v ...any)  { l.logLimited(slog.LevelWarn, format, v) }
+func (l *logger) Errorf(format string, v ...any) { l.logLimited(slog.LevelError, format, v) }
+func (l *logger) Fatalf(format string, v ...any) { l.logLimited(slog.LevelError, format, v) }
 func (l *logger) Debugf(string, ...any)          {}
 func (l *logger) Tracef(string, ...any)          {}

@@ -14,7 +14,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// Errors and warnings of the server reach the operator, its chatter does not.
+// nats-server's errors and warnings are logged; its notices are not.
 func TestLog(t *testing.T) {
 	out := &siotest.Output{}
 	l := newLogger(slog.New(slog.NewTextHandler(out, nil)))
@@ -35,8 +35,8 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// Two thousand connections that fail are a line at once and a line a minute
-// with their number; a route with another error has a line of its own.
+// Two thousand failed connections are logged as one line at once and one line a minute later with
+// their number. Another error of a route is logged separately.
 func TestLogFolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out, debug siotest.Output
@@ -83,13 +83,14 @@ func TestLogFolds(t *testing.T) {
 		}
 		l.Errorf("10.0.0.9:1 - rid:1 - TLS %s handshake error: %v%s", "route", "EOF", "")
 		want(6)
-		if last := l.lastOnRoute(); last != "TLS route handshake error: EOF" {
+		if last := l.lastRouteError(); last != "TLS route handshake error: EOF" {
 			t.Errorf("%q", last)
 		}
 	})
 }
 
-// A spy shows what nats-server says of its second attempt.
+// A spy is a logger that reports the level at which nats-server logs its second attempt to connect
+// to a box.
 type spy struct {
 	*logger
 	attempts chan string
@@ -107,7 +108,7 @@ func (s spy) see(level, format string, v []any) {
 	}
 }
 
-// Of a box that went away nats-server says one error, not one a second.
+// nats-server logs one error about a box that went away, not one a second.
 func TestABoxThatWentAway(t *testing.T) {
 	a, address := box(t, "a", secret)
 	b, _ := box(t, "b", secret, address)

@@ -41,7 +41,7 @@ func connect(t *testing.T, s *Server) *nats.Conn {
 	return nc
 }
 
-// Nobody outside this process can reach it, and two in one process are two.
+// The server listens on no port, and two servers in one process are separate.
 func TestNoPort(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	first, second := start(t, 1<<20, log), start(t, 1<<20, log)
@@ -72,7 +72,7 @@ func TestNoPort(t *testing.T) {
 	}
 }
 
-// The largest message is what was asked for, which is more than NATS's own default.
+// The largest message is maxPayload, even if that is above nats-server's default.
 func TestMaxPayload(t *testing.T) {
 	const most = 8 << 20
 	log := &locked{}
@@ -101,7 +101,7 @@ func TestBadName(t *testing.T) {
 	}
 }
 
-// A connection of this process that outlives the server does not hold it up.
+// Shutdown does not wait for an open connection of this process.
 func TestShutdown(t *testing.T) {
 	s := start(t, 1<<20, slog.New(slog.DiscardHandler))
 	nc := connect(t, s)

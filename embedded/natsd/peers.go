@@ -9,16 +9,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// idLength is the number of characters by which boxes of one label differ: 40 bits.
+// idLength is the length of the random part of a box's name: 8 characters of base32, so 40 bits.
 const idLength = 8
 
-// unique returns the name by which nats-server knows this box, "label#id". It
-// is new at each start. nats-server refuses a route to a box of its own name,
-// and rented machines are often all called "vm" or "localhost".
-func unique(label string) string { return label + "#" + strings.ToLower(rand.Text()[:idLength]) }
+// uniqueName returns the server name of this box for nats-server: "label#id" with a random id. The
+// label alone will not do: nats-server refuses a route to a server of the same name, and rented
+// machines are often all called "vm" or "localhost".
+func uniqueName(label string) string { return label + "#" + strings.ToLower(rand.Text()[:idLength]) }
 
-// labelOf returns the label of a name that unique made, else the name itself:
-// versions before had no id.
+// labelOf returns the label of a name made by uniqueName. It returns any other name unchanged: the
+// name of a box of an older version has no id.
 func labelOf(name string) string {
 	if i := strings.LastIndexByte(name, '#'); i >= 0 && len(name)-i-1 == idLength {
 		return name[:i]
@@ -26,19 +26,19 @@ func labelOf(name string) string {
 	return name
 }
 
-// A peer is another box that this one is joined with.
+// A peer is another box that has a route to this one.
 type peer struct {
 	name    string
-	address string // from which it is seen, without a port
+	address string // its IP address as seen by this box
 }
 
-// peers returns the other boxes that this one is joined with, one for each.
+// peers returns the boxes that have a route to this one, sorted by name.
 func (s *Server) peers() []peer {
 	routes, err := s.server.Routez(nil)
 	if err != nil {
 		return nil
 	}
-	byName := make(map[string]peer) // several connections lead to each
+	byName := make(map[string]peer) // a box may have several routes
 	for _, r := range routes.Routes {
 		if p, ok := byName[r.RemoteName]; !ok || r.IP < p.address {
 			byName[r.RemoteName] = peer{name: r.RemoteName, address: r.IP}
@@ -47,9 +47,9 @@ func (s *Server) peers() []peer {
 	return slices.SortedFunc(maps.Values(byName), func(a, b peer) int { return strings.Compare(a.name, b.name) })
 }
 
-// Boxes describes the cluster for a person: this box, then those that it is
-// joined with. A box is shown by its label. Where two have the same label the
-// names are shown, and the addresses of the others.
+// Boxes describes the cluster for /readyz and the status page: this box first, then its peers. A
+// box is shown by its label. Boxes with the same label are shown by their full names, peers also
+// with their addresses.
 func (s *Server) Boxes() string {
 	peers := s.peers()
 	text := describe(s.server.Name(), peers)
@@ -59,6 +59,7 @@ func (s *Server) Boxes() string {
 	return text
 }
 
+// describe is Boxes for the box named own.
 func describe(own string, peers []peer) string {
 	count := map[string]int{labelOf(own): 1}
 	for _, p := range peers {
@@ -77,11 +78,11 @@ func describe(own string, peers []peer) string {
 	return strings.Join(texts, ", ")
 }
 
-// Alone reports whether this box is joined with no other: what is published
-// then reaches this process only.
+// Alone reports whether this box has no route to another one. A published message then reaches this
+// process only.
 func (s *Server) Alone() bool { return s.server.NumRoutes() == 0 }
 
-// Metrics returns the metrics of the cluster.
+// Metrics returns the collectors of the cluster's metrics. They are not registered yet.
 func (s *Server) Metrics() []prometheus.Collector {
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -90,9 +91,9 @@ func (s *Server) Metrics() []prometheus.Collector {
 		}, func() float64 { return float64(len(s.peers())) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_cluster_alone",
-			Help: "Whether this box has --cluster-routes, and has been joined with no other box for 10 seconds or longer: 1 or 0.",
+			Help: "1 if this box has --cluster-routes and has been joined with no other box for 10 seconds or longer, else 0.",
 		}, func() float64 {
-			if s.watch.told() {
+			if s.watch.warned() {
 				return 1
 			}
 			return 0

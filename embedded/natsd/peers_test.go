@@ -30,7 +30,7 @@ func gauge(t *testing.T, s *Server, name string) float64 {
 	return 0
 }
 
-// Boxes of one label join, and a person can tell which is which.
+// Boxes with the same label join, and Boxes shows them by different names.
 func TestOneLabel(t *testing.T) {
 	a, address := box(t, "vm", secret)
 	b, _ := box(t, "vm", secret, address)
@@ -70,8 +70,8 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// One list of routes serves all boxes: the address of the box itself in it is
-// no error, is not tried again, and counts as no peer.
+// All boxes can have the same list of routes: a box's own address in it causes no error and no
+// retry, and does not count as a peer.
 func TestOwnAddressAmongRoutes(t *testing.T) {
 	addresses := []string{siotest.FreeAddress(t), siotest.FreeAddress(t)}
 	var said siotest.Output

@@ -11,8 +11,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// A box with routes says once that it is alone, and once that it is not any
-// more; what it says is true at each moment.
+// A box with routes logs once that it is alone, and once that it has joined. Its state is right at
+// each moment.
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said siotest.Output
@@ -22,10 +22,10 @@ func TestWatch(t *testing.T) {
 		after := func(seconds int) {
 			for range seconds {
 				time.Sleep(time.Second) // of the bubble's clock
-				w.look()
+				w.check()
 			}
 		}
-		want := func(warnings, joins int, told bool, state string) {
+		want := func(warnings, joins int, warned bool, state string) {
 			t.Helper()
 			log := said.String()
 			if n := strings.Count(log, "joined with no other box"); n != warnings {
@@ -34,8 +34,8 @@ func TestWatch(t *testing.T) {
 			if n := strings.Count(log, "joined with its cluster now"); n != joins {
 				t.Errorf("%d joins, want %d: %s", n, joins, log)
 			}
-			if w.told() != told {
-				t.Errorf("told: %v, want %v", w.told(), told)
+			if w.warned() != warned {
+				t.Errorf("warned: %v, want %v", w.warned(), warned)
 			}
 			if got := w.state(); state != "" && got != state {
 				t.Errorf("%q, want %q", got, state)
@@ -63,7 +63,7 @@ func TestWatch(t *testing.T) {
 		joined.Store(true)
 		after(1)
 		want(2, 2, false, "")
-		joined.Store(false) // and a short absence is none
+		joined.Store(false) // a short time alone causes no warning
 		after(5)
 		joined.Store(true)
 		after(1)
@@ -73,17 +73,17 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// A box that was told of no other is not missing one.
+// A box without routes never warns that it is alone.
 func TestWatchWithoutRoutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said siotest.Output
 		w := newWatch(nil, func() bool { return true }, newLogger(slog.New(slog.NewTextHandler(&said, nil))))
 		for range 60 {
 			time.Sleep(time.Second)
-			w.look()
+			w.check()
 		}
-		if w.told() || said.String() != "" {
-			t.Errorf("told: %v, log: %s", w.told(), said.String())
+		if w.warned() || said.String() != "" {
+			t.Errorf("warned: %v, log: %s", w.warned(), said.String())
 		}
 	})
 }

@@ -21,17 +21,40 @@ var framings = []struct {
 	{2, true, typeText},
 }
 
-// A body of a stranger yields packets of the protocol, in all no longer than
-// itself, or is refused.
+// Any body is refused or yields packets of the protocol, which together are no
+// longer than the body.
 func FuzzDecodePayload(f *testing.F) {
 	for _, c := range oldClients(f) {
 		f.Add(byte(1), c.Sends.Binary)
 		f.Add(byte(2), c.Sends.Plain)
 	}
-	f.Add(byte(0), []byte("4hello\x1ebAQIDBA==\x1e3probe\x1e1"))
-	f.Add(byte(1), []byte("\x01\x05\xff\x04\x01\x02\x03\x04\x00\x06\xff2probe"))
-	f.Add(byte(1), []byte("\x00\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\xff4"))
-	f.Add(byte(2), []byte("10:b4AQIDBA==6:2probe3:4😀"))
+	for _, seed := range []struct {
+		framing byte // of framings
+		body    string
+	}{
+		{0, "4hello\x1ebAQIDBA==\x1e3probe\x1e1"}, // a packet of each kind
+		{0, "4a\x1eb*"}, // base64 that is none
+		{0, "4a\x1e"},   // an empty packet
+		{0, "4\xff"},    // no UTF-8
+		{1, "\x01\x05\xff\x04\x01\x02\x03\x04\x00\x06\xff2probe"},    // bytes, then text
+		{1, "\x00\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\xff4"}, // a length of eleven digits
+		{1, "\x01\x02\xff24"},            // bytes that are no message
+		{1, "\x00\x02\xffx4"},            // a type that does not exist
+		{2, "10:b4AQIDBA==6:2probe3:4😀"}, // base64, text, an emoji of two units
+		{2, "2:4я"},                      // encoded once, as 2.x does
+		{2, "3:4Ñ\u008f"},                // encoded twice, as 1.4 to 1.7 do
+		{2, "2:4é"},                      // one byte, which is no UTF-8 by itself
+		{2, "2:4😀"},                      // a length that ends within an emoji
+		{2, "9:4"},                       // a length beyond the end
+		{2, "0:4"},                       // a length of nothing
+		{2, "99999999999:4"},             // a length of eleven digits
+		{2, "3:b2A"},                     // base64 that is no message
+		{2, "3:b4*"},                     // base64 that is none
+		{2, "1:x"},                       // a type that does not exist
+		{2, "2:4\xff"},                   // no UTF-8
+	} {
+		f.Add(seed.framing, []byte(seed.body))
+	}
 	f.Fuzz(func(t *testing.T, framing byte, body []byte) {
 		how := framings[int(framing)%len(framings)]
 		c := &codec{protocol: how.eio, base64: how.plain}
@@ -59,7 +82,7 @@ func FuzzDecodePayload(f *testing.F) {
 	})
 }
 
-// What is written in any framing is read as what it was.
+// Packets that are encoded in any framing decode to the same packets.
 func FuzzEncodePayload(f *testing.F) {
 	f.Add(byte(0), `2["a",{"b":"вася \" \\ 😀"}]`, "x")
 	f.Add(byte(1), "", strings.Repeat("y", 130))
@@ -70,7 +93,7 @@ func FuzzEncodePayload(f *testing.F) {
 		}
 		how := framings[int(framing)%len(framings)]
 		c := &codec{protocol: how.eio, base64: how.plain}
-		body, contentType := c.encodePayload([]*Frame{c.spell(Message([]byte(one))), c.spell(Message([]byte(one), []byte(two)))})
+		body, contentType := c.encodePayload([]*Frame{c.forClient(Message([]byte(one))), c.forClient(Message([]byte(one), []byte(two)))})
 		if contentType != how.contentType {
 			t.Errorf("Content-Type %q", contentType)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
-// A strict is a Conn that knows which users it may hear at this moment, and
-// in which order. Its events are ["e", subject, number].
+// A strict is a Conn that checks that each event is for a user that it is registered as at that
+// moment, and in order. Its events are ["e", subject, number].
 type strict struct {
 	mu    sync.Mutex
 	may   map[string]bool
@@ -55,10 +55,9 @@ func (c *strict) set(subject string, may bool) {
 	c.may[subject] = may
 }
 
-// Sockets of several goroutines come and go under a stream of emits. None
-// hears an event before it asked for its user, after Unregister or Detach has
-// returned, twice, or out of order; each emit to a user whose sockets stand
-// still is counted right; and at the end nothing is left at the server.
+// Sockets of several goroutines register and unregister during a stream of emits. No socket gets an event before it
+// registered, after Unregister or Detach has returned, twice, or out of order. The receipt of an emit to a user whose
+// sockets do not change is right. At the end the server has no subscription left.
 func TestChurn(t *testing.T) {
 	const workers, rounds, shared = 8, 60, 5
 	b := newBench(t)

@@ -5,31 +5,33 @@ import (
 	"fmt"
 )
 
-// Errors that a page gets as the answer to register.
+// Errors of a registration. The page gets their text as the answer to register.
 var (
-	// ErrTooManyUsers is returned, by way of [TooManyUsers], when a socket would hold more ids than it may.
+	// ErrTooManyUsers reports that the socket would exceed its limit of ids. [TooManyUsers] adds
+	// the limit.
 	ErrTooManyUsers = errors.New("too many ids")
-	// ErrGone is returned when the socket or the hub has closed meanwhile.
+	// ErrGone reports that the socket or the hub closed before the registration was confirmed.
 	ErrGone = errors.New("the connection is closed")
 )
 
-// TooManyUsers is [ErrTooManyUsers] with the limit that was passed.
+// TooManyUsers returns [ErrTooManyUsers] with the limit that was exceeded.
 func TooManyUsers(limit int) error {
 	return fmt.Errorf("%w: a socket may hold %d", ErrTooManyUsers, limit)
 }
 
-// A Conn is a socket as the hub sees it. Send is called with the registry's
-// lock held: it must only queue, and call nothing of the hub. Flush and Close
-// are called without it.
+// A Conn is the connection behind a [Socket]. Send is called while the registry is locked: it must
+// only queue the event, and must not call the hub. Flush and Close are called without that lock.
+// The methods must be safe for concurrent use.
 type Conn interface {
-	// ID is the Socket.IO id that the page knows.
+	// ID returns the Socket.IO id of the socket, which the page knows, too.
 	ID() string
-	// Send queues an event and reports whether the socket took it.
+	// Send queues an event and reports whether the socket took it. A closed one does not.
 	Send(*Message) bool
-	// Flush writes what Send has queued, as far as the network takes it, and
-	// reports whether the socket is still open.
+	// Flush writes queued events until the kernel takes no more, and closes the
+	// socket if too many are left in the queue. It reports whether the socket is
+	// still open. It does not wait for the network.
 	Flush() (open bool)
-	// Close ends the socket because NATS asked for it.
+	// Close closes the socket because of a disconnect message on NATS.
 	Close()
 }
 
@@ -37,7 +39,7 @@ type Conn interface {
 type Message struct {
 	// Payload is the JSON array ["event", arg, ...].
 	Payload []byte
-	// Frame is set by the first Conn that encodes the payload, for the others.
-	// One goroutine hands a message to all its sockets.
+	// Frame is the encoded payload. The first Conn sets it and the others reuse it.
+	// One goroutine sends a message to all of its sockets, so it needs no lock.
 	Frame any
 }

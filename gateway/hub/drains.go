@@ -9,21 +9,21 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// maxDrains bounds the subscriptions that wait, each for NATS to confirm that
-// it is given up. Beyond it they are not waited for.
+// maxDrains bounds the drains in progress. Further subscriptions are unsubscribed at once, without
+// a drain.
 const maxDrains = 10000
 
-// drains are the subscriptions that are drained and that NATS may still have.
-// They are added by the goroutine of subscriptions.go, and ended by it or by
-// the one in which nats.go says that the connection is lost.
+// drains holds the subscriptions whose drain has begun and that NATS has not confirmed as removed
+// yet. The goroutine of subscriptions.run adds them. It ends them, too, as does the nats.go
+// goroutine that reports a lost connection.
 type drains struct {
 	mu   sync.Mutex
-	subs map[*nats.Subscription]uint64 // and how often nats.go had reconnected before; guarded by mu
+	subs map[*nats.Subscription]uint64 // with the number of reconnects before the drain began; guarded by mu
 }
 
 func newDrains() *drains { return &drains{subs: make(map[*nats.Subscription]uint64)} }
 
-// add adds a subscription that is about to be drained. It returns false if there are too many.
+// add adds a subscription that is about to be drained. It returns false at maxDrains.
 func (d *drains) add(sub *nats.Subscription, reconnects uint64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -34,14 +34,15 @@ func (d *drains) add(sub *nats.Subscription, reconnects uint64) bool {
 	return true
 }
 
+// list returns the subscriptions that are being drained.
 func (d *drains) list() []*nats.Subscription {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Collect(maps.Keys(d.subs))
 }
 
-// anyBefore reports whether a drain of the list, if it has not ended yet, began
-// on an earlier connection than the one after so many reconnects.
+// anyBefore reports whether a drain of the list that began on an earlier connection is still in
+// progress. reconnects is the number of reconnects before the current connection.
 func (d *drains) anyBefore(list []*nats.Subscription, reconnects uint64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -51,9 +52,9 @@ func (d *drains) anyBefore(list []*nats.Subscription, reconnects uint64) bool {
 	})
 }
 
-// end makes nats.go forget the subscriptions of the list, if it has not yet. It
-// returns false if it had forgotten one before. It needs the lock of the
-// connection, so it may wait.
+// end unsubscribes the subscriptions of the list and removes them from drains. It returns false if
+// nats.go had already removed one of them by itself. It needs the lock of the connection, so it may
+// wait.
 func (d *drains) end(list []*nats.Subscription) (inTime bool) {
 	inTime = true
 	for _, sub := range list {

@@ -2,30 +2,29 @@ package hub
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// few is how many sockets are served at a time: what was read of them to queue
-// the events is still in the processor's cache when they are written to.
-const few = 32
+// batchSockets is how many sockets get Send before they get Flush. In a batch of this size a
+// socket's memory is still in the processor's cache at its Flush.
+const batchSockets = 32
 
-// A fanout sends events to the sockets of their users. Its methods may be
-// called from any goroutine.
+// A fanout sends events to the sockets of their users. It is safe for concurrent use.
 //
-// An event from NATS (worker.go) or of this process ([Hub.Emit]) goes through
+// An event, from NATS (worker.go) or from this process ([Hub.Emit]), takes these steps:
 //
-//	deliver        into the user's queue, and waits for the user's turn
-//	write          takes a burst from the queue
-//	registry.send  Conn.Send of 32 sockets
-//	delivery.flush Conn.Flush of these sockets
+//	deliver         puts it into the user's queue and waits for the user's turn
+//	write           takes a burst of events from the queue
+//	registry.send   calls Conn.Send of up to 32 sockets
+//	delivery.flush  calls Conn.Flush of the same sockets
 //
-// Turns between users, in slices of bytes and time, belong in deliver.
+// A scheduler that shares time between users would go into deliver.
 type fanout struct {
 	registry  *registry
 	delivered prometheus.Counter
 }
 
-// deliver sends a chain of events to the sockets of their user, and notes for
-// each event how many took it and are still open. All sockets of a user get the
-// user's events in one order, also where several goroutines have some: they
-// take turns, and the one whose turn it is writes whatever waits.
+// deliver sends a chain of events to the sockets of one user. It stores in each event how many
+// sockets took it and were open afterwards. All sockets of a user get the events in the same order,
+// even if several goroutines deliver at once: they take turns by u.turn, and the goroutine that has
+// the turn writes the queued events of the others, too.
 func (f *fanout) deliver(subject string, chain *emit) {
 	u := f.registry.find(subject)
 	if u == nil {
@@ -39,10 +38,10 @@ func (f *fanout) deliver(subject string, chain *emit) {
 	}
 }
 
-// write sends a burst to all sockets of a user, a few at a time. Sockets that
-// came after its begin, or have gone since, are skipped. The caller has the turn.
+// write sends a burst to the sockets of a user, in batches. It skips sockets that joined or left
+// after it began. The caller holds u.turn.
 func (f *fanout) write(u *user, burst *emit) {
-	var room [few]delivery
+	var room [batchSockets]delivery
 	delivered := 0
 	for first, more := true, true; more; first = false {
 		var out []delivery

@@ -16,7 +16,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// A member is a recorder whose flushes do something, and are counted.
+// A member is a recorder that counts its flushes and calls onFlush in each.
 type member struct {
 	recorder
 	onFlush func()
@@ -31,14 +31,13 @@ func (m *member) Flush() bool {
 	return m.recorder.Flush()
 }
 
-// Sockets leave, come, and leave and come again while their user is served:
-// who stays hears each event once and in order, nobody hears one twice, or
-// after he has left, and the receipt counts those who heard.
+// Sockets unregister, register, and do both while an event is sent to their user. Sockets that stay get the event once.
+// No socket gets it twice or after it has unregistered. The receipt counts the sockets that got it.
 func TestSocketsComeAndGoWhileTheyAreServed(t *testing.T) {
 	b := newBench(t)
 	const user = "user.42"
 	rapid.Check(t, func(t *rapid.T) {
-		members := make([]*member, rapid.IntRange(1, 4*few).Draw(t, "sockets"))
+		members := make([]*member, rapid.IntRange(1, 4*batchSockets).Draw(t, "sockets"))
 		sockets := make([]*Socket, len(members))
 		stays := make([]bool, len(members))
 		join := func(i int) {
@@ -95,8 +94,7 @@ func TestSocketsComeAndGoWhileTheyAreServed(t *testing.T) {
 	})
 }
 
-// What comes while a user is served goes to his sockets together, in bursts,
-// and each event has a receipt of its own.
+// Events that arrive while a user's sockets are written to go to the sockets in bursts. Each event has its own receipt.
 func TestBurst(t *testing.T) {
 	for _, way := range []string{"bus", "process"} {
 		t.Run(way, func(t *testing.T) {
@@ -208,7 +206,7 @@ func (b *bench) receipts(answers *nats.Subscription, n int) (sockets []int) {
 	return sockets
 }
 
-// A user who hears nothing for a while does not hold on to his last event.
+// The queue of a user keeps no event in memory once all are sent.
 func TestLastEventIsLetGo(t *testing.T) {
 	b := newBench(t)
 	b.page("user.42")
@@ -229,7 +227,7 @@ func TestLastEventIsLetGo(t *testing.T) {
 	})
 }
 
-// A burst is bounded in bytes, but for a single event.
+// A burst is bounded in bytes, except if it is a single event.
 func TestBurstBytes(t *testing.T) {
 	chain := func(sizes ...int) (first *emit) {
 		for _, size := range slices.Backward(sizes) {
@@ -255,7 +253,7 @@ func TestBurstBytes(t *testing.T) {
 	}
 }
 
-// What the hub itself costs: sockets that do nothing, 8 goroutines that emit.
+// The cost of the hub itself: sockets do nothing, 8 goroutines emit.
 func BenchmarkEmit(b *testing.B) {
 	for _, sockets := range []int{1, 100} {
 		b.Run(fmt.Sprint(sockets), func(b *testing.B) {

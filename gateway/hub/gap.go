@@ -13,30 +13,32 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// Why a socket may have missed events, as the page and the metric have it.
+// Reasons of a gap, as the event and the metric name them.
 const (
 	gapBus     = "bus"     // the connection to NATS was lost
 	gapBacklog = "backlog" // messages came faster than they could be delivered
 )
 
 const (
-	// gapRate is how many sockets a second are told of a gap: their pages will all ask PHP for what they missed.
+	// gapRate is how many sockets a second are told of a gap. Their pages
+	// then ask PHP for what they missed, all at once without this limit.
 	gapRate  = 5000
 	gapBatch = 50 // sockets told at once
 	gapPause = gapBatch * time.Second / gapRate
 
-	// overflowPause is how long to wait before counting what an overflow has
-	// cost: messages are dropped in many bursts, and a page should be told of one.
+	// overflowPause is the time from an overflow to the count of dropped messages.
+	// An overflow drops messages in many bursts, and a page should be told once.
 	overflowPause = time.Second
 
-	// maxGapEvent is the length of the longest name of the gap event, in bytes.
+	// maxGapEvent is the maximum length of the gap event's name, in bytes.
 	maxGapEvent = 100
 )
 
-// ErrGapEvent is returned by [CheckGapEvent].
-var ErrGapEvent = fmt.Errorf("it must be at most %d bytes of UTF-8, and no name that Socket.IO reserves", maxGapEvent)
+// ErrGapEvent reports a name that [CheckGapEvent] does not allow.
+var ErrGapEvent = fmt.Errorf("it must be at most %d bytes of UTF-8, and not a name that Socket.IO reserves", maxGapEvent)
 
-// CheckGapEvent says whether sockets can be told of a gap by an event of this name.
+// CheckGapEvent returns [ErrGapEvent] if the gap event cannot have this name. The empty name is
+// allowed.
 func CheckGapEvent(name string) error {
 	if len(name) > maxGapEvent || !utf8.ValidString(name) || wire.Reserved(name) {
 		return ErrGapEvent
@@ -44,22 +46,24 @@ func CheckGapEvent(name string) error {
 	return nil
 }
 
-// gaps tells sockets, by an event, that they may have missed others.
+// gaps sends the gap event to sockets that may have missed events: after the connection to NATS was
+// lost, and after a worker's channel overflowed. One goroutine runs run.
 type gaps struct {
-	event    string // its name; empty, no socket is told
+	event    string // the name of the gap event; if empty, none is sent
 	registry *registry
 	losses   *losses
-	wait     func() error // returns when every subscription is known to NATS, and to its cluster
+	wait     func() error // [subscriptions.wait]: returns when NATS and its cluster have all subscriptions
 	told     *prometheus.CounterVec
 	dropped  prometheus.Counter
 	wake     signal
 	closing  context.Context
 
 	mu       sync.Mutex
-	overflow time.Time // since when messages may have found no room before a worker, zero if none; guarded by mu
+	overflow time.Time // the earliest emit that may have been dropped and that no socket was told of; zero if none; guarded by mu
 }
 
-// overflowed is called by a worker whose channel was full at some time after since.
+// overflowed is called by a worker whose channel was full at some time after since, so that nats.go
+// may have dropped messages.
 func (g *gaps) overflowed(since time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -69,9 +73,9 @@ func (g *gaps) overflowed(since time.Time) {
 	g.wake.raise()
 }
 
-// run tells the sockets until the hub closes.
+// run sends gap events until the hub closes.
 func (g *gaps) run() {
-	told := uint64(0) // losses of which every socket was told
+	told := uint64(0) // the number of losses that every socket was told of
 	for {
 		select {
 		case <-g.wake:
@@ -90,13 +94,14 @@ func (g *gaps) run() {
 	}
 }
 
-// tellLoss tells every socket that was not told of so many losses. It returns
-// false, and lets the rest be told later, if the connection is lost meanwhile.
+// tellLoss sends the gap event to every socket that has not been told of this many losses of the
+// connection. If the connection is lost again it stops and returns false; the next call tells the
+// other sockets.
 func (g *gaps) tellLoss(losses uint64) (all bool) {
 	to := g.registry.recipients(func(*user) bool { return true })
 	g.tell(to, gapBus, g.losses.firstUntold(), func(s *Socket) bool {
 		if !s.confirmed || s.losses >= losses {
-			return false // it was promised nothing at the time, or was told as the socket of another user
+			return false // not confirmed before the loss, or told already as a socket of another user
 		}
 		s.losses = losses
 		return true
@@ -104,8 +109,8 @@ func (g *gaps) tellLoss(losses uint64) (all bool) {
 	return g.losses.noteTold(losses)
 }
 
-// tellOverflow counts what nats.go has dropped since the last time, and tells
-// the sockets of the users that it was for.
+// tellOverflow counts the messages that nats.go has dropped since the last call, and sends the gap
+// event to the sockets of the users that the messages were for.
 func (g *gaps) tellOverflow() {
 	g.mu.Lock()
 	none := g.overflow.IsZero()
@@ -130,9 +135,9 @@ func (g *gaps) tellOverflow() {
 	}, func() bool { return true })
 }
 
-// tell sends the gap event to those of the sockets that are due, as fast as
-// gapRate allows, until goOn returns false. due is called with the registry's
-// read lock held, which is released after each batch.
+// tell sends the gap event to each recipient for which due returns true, at gapRate. It stops when
+// goOn returns false. due is called while the registry is locked for reading; tell releases that
+// lock after each batch.
 func (g *gaps) tell(to []recipient, reason string, since time.Time, due func(*Socket) bool, goOn func() bool) {
 	if g.event == "" {
 		return
@@ -140,9 +145,9 @@ func (g *gaps) tell(to []recipient, reason string, since time.Time, due func(*So
 	data := fmt.Appendf(nil, `{"since":%d,"reason":%q}`, since.UnixMilli(), reason)
 	payload, err := wire.Encode(g.event, data)
 	if err != nil {
-		panic(err) // New has checked the name
+		panic(err) // cannot happen: New has checked the name
 	}
-	messages := make(map[string]*Message) // by prefix, as sockets of one namespace share a frame
+	messages := make(map[string]*Message) // by prefix, because the sockets of one namespace share a frame
 	message := func(c recipient) *Message {
 		if !due(c.socket) {
 			return nil
@@ -171,7 +176,7 @@ func (g *gaps) tell(to []recipient, reason string, since time.Time, due func(*So
 	}
 }
 
-// pause waits, or returns ErrGone as soon as the hub closes.
+// pause waits for d. It returns ErrGone at once when the hub closes.
 func (g *gaps) pause(d time.Duration) error {
 	select {
 	case <-time.After(d):

@@ -18,13 +18,13 @@ import (
 
 func telling(o *Options) { o.GapEvent = "doit:gap" }
 
-// A gap is what a page is told of one.
+// A gap is the data of a gap event.
 type gap struct {
 	Since  int64  `json:"since"`
 	Reason string `json:"reason"`
 }
 
-// gapIn reads a gap event; it fails the test if it has not exactly the two fields.
+// gapIn parses a gap event. It fails the test if the event does not have exactly the two fields.
 func gapIn(t testing.TB, payload string) (g gap) {
 	t.Helper()
 	data, ok := strings.CutPrefix(payload, `["doit:gap",`)
@@ -36,7 +36,7 @@ func gapIn(t testing.TB, payload string) (g gap) {
 	return g
 }
 
-// awaitGap waits for the page to hear something, which must be one gap.
+// awaitGap waits until the page gets an event, which must be exactly one gap event.
 func awaitGap(t testing.TB, r *recorder) gap {
 	t.Helper()
 	var heard []string
@@ -47,7 +47,7 @@ func awaitGap(t testing.TB, r *recorder) gap {
 	return gapIn(t, heard[0])
 }
 
-// lose stops the bus and waits until the hub knows.
+// lose stops the NATS server and waits until the hub has recorded the loss.
 func (b *bench) lose() {
 	b.t.Helper()
 	before := b.hub.losses.soFar()
@@ -61,7 +61,7 @@ func (b *bench) comeBack() {
 	b.pub = natstest.Connect(b.t, b.server)
 }
 
-// allTold waits until every socket has heard of all losses.
+// allTold waits until every socket was told of all losses.
 func (b *bench) allTold() {
 	b.t.Helper()
 	natstest.Await(b.t, "end of the gap", func() bool { return b.hub.losses.firstUntold().IsZero() })
@@ -73,8 +73,8 @@ func newTellingBench(t *testing.T, change ...func(*Options)) *bench {
 	return &bench{t: t, server: s, pub: natstest.Connect(t, s), hub: newHub(t, nc, append([]func(*Options){telling}, change...)...)}
 }
 
-// After the bus was away, each socket that was registered hears of it, once,
-// however many users it has; one that came meanwhile or later does not.
+// After a loss of NATS each socket that was registered before gets one gap event, however many
+// users it has. A socket that registered later gets none.
 func TestGapAfterALoss(t *testing.T) {
 	b := newTellingBench(t)
 	one, _ := b.page("user.1")
@@ -85,13 +85,13 @@ func TestGapAfterALoss(t *testing.T) {
 	b.hub.Attach(unregistered)
 
 	registered := time.Now()
-	b.page("user.5") // the bus has answered, so nothing was missed before
+	b.page("user.5") // NATS has answered a round trip, so no earlier event is missing
 	b.lose()
 	known := time.Now()
 	while := &recorder{}
 	done := make(chan error, 1)
 	b.hub.Register(b.hub.Attach(while), []string{"user.1"}, func(err error) { done <- err })
-	b.hub.Register(s, []string{"user.4"}, func(error) {}) // its first user since it had none
+	b.hub.Register(s, []string{"user.4"}, func(error) {}) // its first user after it had none
 	b.comeBack()
 
 	var g gap
@@ -115,7 +115,7 @@ func TestGapAfterALoss(t *testing.T) {
 		t.Errorf("%v gaps are counted", got)
 	}
 
-	// The next loss is another gap, also for those that came during the last.
+	// The next loss is a new gap, also for sockets that registered during the last one.
 	b.lose()
 	b.comeBack()
 	for _, page := range []*recorder{one, many, while, later, left} {
@@ -125,7 +125,7 @@ func TestGapAfterALoss(t *testing.T) {
 	}
 }
 
-// A page that is told can be reached again, as all others.
+// When a page gets the gap event, emits reach it and all other pages again.
 func TestGapIsToldWhenAllIsBack(t *testing.T) {
 	const users = 3000
 	b := newTellingBench(t)
@@ -163,7 +163,7 @@ func TestGapIsToldWhenAllIsBack(t *testing.T) {
 	}
 }
 
-// In a cluster the other nodes must know, too.
+// In a cluster the gap event waits until the other servers have the subscriptions, too.
 func TestGapWaitsForTheCluster(t *testing.T) {
 	nodes := natstest.Cluster(t, 2)
 	nc, err := nats.Connect(nodes[0].ClientURL()+","+nodes[1].ClientURL(), quick(), nats.DontRandomize(), nats.IgnoreDiscoveredServers())
@@ -176,18 +176,18 @@ func TestGapWaitsForTheCluster(t *testing.T) {
 	b.lose()
 	lost := time.Now()
 	awaitGap(t, page)
-	if waited := time.Since(lost); waited < b.hub.options.Settle-50*time.Millisecond { // lose looks now and then
+	if waited := time.Since(lost); waited < b.hub.options.Settle-50*time.Millisecond { // less: lose polls
 		t.Errorf("told after %v", waited)
 	}
 }
 
-// Losses that follow each other before they were told are one gap, since the first.
+// Several losses before any gap event is sent are one gap, which begins at the first.
 func TestLossesInARowAreOneGap(t *testing.T) {
 	b := newTellingBench(t)
 	page, _ := b.page("user.42")
 	b.lose()
 	first := b.hub.losses.firstUntold()
-	b.hub.registry.mu.Lock() // it cannot be told
+	b.hub.registry.mu.Lock() // blocks the gap event
 	b.comeBack()
 	natstest.Await(t, "connection", b.hub.nc.IsConnected)
 	b.lose()
@@ -203,7 +203,7 @@ func TestLossesInARowAreOneGap(t *testing.T) {
 	}
 }
 
-// A bus that falls silent is found out by pings only: since then all may be missing.
+// If NATS falls silent only pings reveal it. The gap begins when NATS fell silent, or earlier.
 func TestGapSinceTheBusFellSilent(t *testing.T) {
 	const pings = 700 * time.Millisecond
 	s := natstest.Start(t)
@@ -228,7 +228,7 @@ func TestGapSinceTheBusFellSilent(t *testing.T) {
 	}
 }
 
-// But what the bus has answered since, it was not silent for.
+// The gap does not begin before the last answer of NATS.
 func TestGapIsNoLongerThanItMustBe(t *testing.T) {
 	b := newTellingBench(t)
 	registered := time.Now()
@@ -241,8 +241,8 @@ func TestGapIsNoLongerThanItMustBe(t *testing.T) {
 	}
 }
 
-// Many sockets are told one after the other, without the hub's lock, and what
-// they are told is encoded once for all of a namespace.
+// Gap events go to many sockets at a limited rate, without holding the registry's lock. The event
+// is encoded once for each namespace.
 func TestTellingIsPaced(t *testing.T) {
 	const sockets = 10 * gapBatch
 	b := newTellingBench(t)
@@ -325,9 +325,9 @@ func TestGapEventIsOneThatCanBeHeard(t *testing.T) {
 	}
 }
 
-// What finds no room before a worker is counted to the message, and the
-// sockets of those users, and no others, are told; also where nats.go says
-// nothing, because the user has had no message since the last time.
+// Messages that a worker's channel has no room for are counted exactly. The sockets of their users
+// get the gap event, and no others do. That also holds if nats.go reports no error because the user
+// has had no message since the last overflow.
 func TestBacklog(t *testing.T) {
 	b := newTellingBench(t)
 	same := func(n int) (subjects []string) {
@@ -359,7 +359,7 @@ func TestBacklog(t *testing.T) {
 		began := time.Now()
 		fill := backlog
 		if round == 1 {
-			// Full of others' messages: nothing of the flooded user gets through.
+			// The channel is full of other users' messages: none of the flooded user gets through.
 			publish(users[1], backlog)
 			fill = 0
 		}
@@ -392,7 +392,7 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// A user that leaves takes its count with it.
+// The dropped messages of a user are counted, too, if the user's last socket leaves.
 func TestBacklogOfAUserThatLeaves(t *testing.T) {
 	b := newTellingBench(t)
 	s, busy, _ := b.blocker("user.42")
@@ -401,7 +401,7 @@ func TestBacklogOfAUserThatLeaves(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			<-busy // the worker has it, and takes no more
+			<-busy // the worker handles it and receives no more
 		}
 	}
 	if err := errors.Join(b.pub.Flush(), b.hub.nc.Flush()); err != nil {
@@ -414,8 +414,8 @@ func TestBacklogOfAUserThatLeaves(t *testing.T) {
 	}
 }
 
-// blocker registers a socket whose every flush says that it is busy and waits
-// for its release, or for the end of the test.
+// blocker registers a socket. Each of its flushes signals busy, then blocks until release or the
+// end of the test.
 func (b *bench) blocker(subject string) (s *Socket, busy <-chan struct{}, release chan<- struct{}) {
 	b.t.Helper()
 	began, end := make(chan struct{}), make(chan struct{})

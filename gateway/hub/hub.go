@@ -1,41 +1,38 @@
-// Package hub is the registry of a gateway: it knows which users have which
-// sockets on this node, holds one NATS subscription for each of these users,
-// and hands their events to their sockets. It imports neither Engine.IO nor
-// Socket.IO.
+// Package hub is the registry of a gateway. It knows which sockets each user has on this node,
+// holds one NATS subscription for each of these users, and sends a user's events to the user's
+// sockets. It knows neither Engine.IO nor Socket.IO.
 //
 //	NATS ──▶ worker.go ──▶ fanout.go ──▶ registry.go, user.go ──▶ Conn.Send, Conn.Flush
 //	           │              ▲
-//	           │              └── Hub.Emit: events of this process
+//	           │              └── Hub.Emit: events emitted in this process
 //	           └──▶ the receipt, on NATS
 //
 //	Hub.Register ──▶ registry.go ──▶ subscriptions.go ──▶ NATS
-//	Hub.Detach  ──┘                    └─ drains.go: subscriptions that NATS has yet to give up
+//	Hub.Detach  ──┘                    └─ drains.go: unsubscribes that NATS has not confirmed
 //
 //	the connection to NATS is lost ──▶ losses.go ──▶ gap.go ──▶ Conn.Send, Conn.Flush
-//	a worker's queue overflows     ──────────────────┘
+//	a worker's channel overflows   ──────────────────┘
 //
-// A user's messages from NATS stay in order because one worker handles them
-// all. Events of this process come in the order of the calls of [Hub.Emit]. A
-// worker never waits for a socket: [Conn.Send] queues, and a socket whose queue
-// is full is closed by itself.
+// A user's messages from NATS stay in order because one worker handles all of them. Events emitted
+// in this process stay in the order of the calls of [Hub.Emit]. A worker never waits for a socket:
+// [Conn.Send] only queues, and [Conn.Flush] closes a socket with too much in its queue.
 //
 // # Locks
 //
 // In the order in which they are taken:
 //
-//	user.turn        held while a user's events are sent to the user's sockets, Conn.Flush included
+//	user.turn        held while events are sent to the user's sockets, during Conn.Flush, too
 //	registry.mu      users, sockets and membership; held during Conn.Send
 //	queue.mu, subscriptions.mu, drains.mu, losses.mu, gaps.mu
-//	                 innermost: no other lock is taken under them
+//	                 innermost: no other lock is taken while one of them is held
 //
 // Conn.Flush, Conn.Close and the callback of Register are called without
 // registry.mu, and may call the hub.
 //
-// No lock of this package is held while nats.go is called: nats.go holds the
-// lock of its connection while it dials, for as long as a silent server makes
-// it wait, and most of its calls need that lock. Closing a socket, an event of
-// this process and the number of users need NATS at no point. The one exception
-// is [nats.Subscription.Dropped], which needs only the subscription's lock.
+// No lock of this package is held during a call of nats.go. nats.go holds the lock of its
+// connection while it dials, which takes long if the server does not respond, and most of its
+// methods wait for that lock. The one exception is [nats.Subscription.Dropped], which takes only
+// the lock of the subscription. Detach, Emit and Users do not call nats.go at all.
 package hub
 
 import (
@@ -50,27 +47,27 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// Options are what a hub needs besides NATS.
+// Options are the settings of a hub, and what it needs besides NATS.
 type Options struct {
-	// Node is the gateway's name in receipts.
+	// Node is the label of this gateway in receipts (--node).
 	Node string
-	// Settle is the flag --settle: how long a fresh subscription takes to reach
-	// the other nodes of a NATS cluster. Where the server is in a cluster, every
-	// registration waits for it.
+	// Settle is how long a new subscription takes to reach the other servers of a
+	// NATS cluster (--settle). In a cluster, each registration is confirmed this
+	// long after NATS has confirmed its subscription.
 	Settle time.Duration
-	// MaxUsers is how many users one socket may hold.
+	// MaxUsers is how many users one socket may register as.
 	MaxUsers int
 	// GapEvent is the name of the event that tells a socket that it may have
-	// missed others. Empty, no socket is told. [CheckGapEvent] says which names are allowed.
+	// missed events. If it is empty, none is sent. [CheckGapEvent] checks the name.
 	GapEvent string
-	// Sockets counts the connected sockets, registered or not, for /stat/all.
+	// Sockets returns the number of connected sockets, registered or not, for /stat/all.
 	Sockets func() int
 	Log     *slog.Logger
 	Metrics *Metrics
 }
 
-// A Hub joins the parts of this package. It is safe for concurrent use, but
-// for Start and Close, which one goroutine calls, in this order.
+// A Hub connects the parts of this package. It is safe for concurrent use, except for Start and
+// Close, which one goroutine must call, in this order.
 type Hub struct {
 	options Options
 	nc      *nats.Conn
@@ -83,13 +80,13 @@ type Hub struct {
 	gaps          *gaps
 
 	stat    *nats.Subscription // nil until Start
-	running sync.WaitGroup     // workers and gaps
+	running sync.WaitGroup     // the goroutines of the workers and of gaps
 	closing context.Context    // done when Close is called
 	close   context.CancelFunc
 }
 
-// New returns a hub that serves from [Hub.Start] on. It fails if the gap event
-// is not allowed.
+// New returns a hub. It subscribes to nothing before [Hub.Start]. The error is [ErrGapEvent] if the
+// gap event's name is not allowed.
 func New(nc *nats.Conn, o Options) (*Hub, error) {
 	if err := CheckGapEvent(o.GapEvent); err != nil {
 		return nil, fmt.Errorf("gap event %q: %w", o.GapEvent, err)
@@ -112,8 +109,8 @@ func New(nc *nats.Conn, o Options) (*Hub, error) {
 	return h, nil
 }
 
-// Start answers on [wire.SubjectStat] and starts the hub's goroutines. If it
-// fails, nothing runs.
+// Start subscribes to [wire.SubjectStat] and starts the hub's goroutines. After an error nothing
+// runs.
 func (h *Hub) Start() error {
 	var err error
 	if h.stat, err = h.nc.Subscribe(wire.SubjectStat, h.answerStat); err != nil {
@@ -138,36 +135,37 @@ func (h *Hub) Start() error {
 	return nil
 }
 
-// Close gives up all subscriptions and returns when the hub's goroutines have
-// ended. Messages that wait for a worker are delivered first, to nobody, and
-// what comes until NATS has confirmed that the subscriptions are given up is
-// answered. A registration that waits is answered with [ErrGone]. Close waits
-// for NATS, for some seconds at most where NATS is silent. Close the sockets
-// before. Closing twice, or before Start, is fine.
+// Close removes all subscriptions and returns when the hub's goroutines have ended. The caller
+// closes the sockets first. A message that arrives before NATS has confirmed the unsubscribes is
+// answered with a receipt of zero sockets. A registration that waits is answered with [ErrGone]. If
+// NATS does not respond, Close waits for it for some seconds at most.
+//
+// Close may be called before Start and more than once.
 func (h *Hub) Close() {
 	if !h.registry.close() {
 		return
 	}
 	h.close()
-	if h.stat == nil { // never started
+	if h.stat == nil { // not started
 		h.subscriptions.refuseAll()
 		return
 	}
 	_ = h.stat.Unsubscribe()
 	<-h.subscriptions.ended
 	for _, messages := range h.workers.channels {
-		messages <- nil // not closed: a connection that drains refuses to unsubscribe and goes on sending
+		messages <- nil // the channel is not closed: a draining connection refuses to unsubscribe and may still send on it
 	}
 	h.running.Wait()
 }
 
-// Attach makes a connection known. Detach must follow.
+// Attach returns a socket for c that is registered as no user. The caller must call Detach when c
+// has closed.
 func (h *Hub) Attach(c Conn) *Socket { return &Socket{conn: c} }
 
-// Register adds the users of the subjects to the socket, all or none, and
-// calls done once: with nil when an emit sent from then on, from anywhere,
-// reaches the socket. While NATS is away, done waits. Register itself does not
-// wait. done is called by this goroutine or by one that must not be held up.
+// Register registers the socket as the users of the subjects, all or none. It does not wait. It
+// calls done once: with nil as soon as every later emit, from any ingest, reaches the socket, or
+// with an error. While NATS is not connected, done is not called. done runs in the caller's
+// goroutine or in one of the hub, and must not block.
 func (h *Hub) Register(s *Socket, subjects []string, done func(error)) {
 	added, err := h.registry.add(s, subjects)
 	if err != nil {
@@ -177,27 +175,26 @@ func (h *Hub) Register(s *Socket, subjects []string, done func(error)) {
 	h.subscriptions.push(registration{socket: s, subjects: subjects, added: added, done: done})
 }
 
-// Unregister takes the users of the subjects from the socket. When it returns,
-// no event of theirs is queued for the socket any more. Subjects that the
-// socket does not hold are ignored.
+// Unregister undoes Register for the users of the subjects. After it returns, no further event of
+// these users is queued for the socket. Subjects that the socket is not registered for are ignored.
 func (h *Hub) Unregister(s *Socket, subjects []string) { h.registry.remove(s, subjects) }
 
-// Detach takes all users from the socket, for good. Detaching twice is fine.
+// Detach unregisters the socket from all users for good. It may be called more than once.
 func (h *Hub) Detach(s *Socket) { h.registry.detach(s) }
 
-// Users returns how many users have a socket here.
+// Users returns how many users have a socket on this node.
 func (h *Hub) Users() int { return h.registry.count() }
 
-// Emit sends an event to the sockets that a user has on this node, in the
-// caller's goroutine, and returns the receipt that this node would give on
-// NATS. Other nodes hear nothing of it. The message is an event whose payload
-// passes [wire.Check]; operations are for NATS.
+// Emit sends an event to the sockets of a user on this node only, in the caller's goroutine. It
+// returns the receipt that this node would publish on NATS. The payload of m must pass
+// [wire.Check]. m.Op is ignored: operations are only supported on NATS.
 func (h *Hub) Emit(m wire.Message) wire.Receipt {
 	e := &emit{Message: Message{Payload: m.Payload}, except: m.Except}
 	h.fanout.deliver(m.Subject, e)
 	return wire.Receipt{Sockets: e.sockets, Node: h.options.Node}
 }
 
+// answerStat answers a request on [wire.SubjectStat]. It runs in a goroutine of nats.go.
 func (h *Hub) answerStat(m *nats.Msg) {
 	stat := wire.Stat{Sockets: h.options.Sockets(), Users: h.Users(), Node: h.options.Node}
 	if err := m.Respond(stat.Append(nil)); err != nil {
@@ -205,8 +202,8 @@ func (h *Hub) answerStat(m *nats.Msg) {
 	}
 }
 
-// disconnected is called by nats.go, in order, each time that the connection is
-// lost; after Close it does nothing.
+// disconnected is called by nats.go each time the connection is lost, one call after the other.
+// After Close it has no effect.
 func (h *Hub) disconnected(err error) {
 	h.losses.add(err, h.nc.Opts.PingInterval*time.Duration(h.nc.Opts.MaxPingsOut+1))
 	h.gaps.wake.raise()

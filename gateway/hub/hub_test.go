@@ -44,7 +44,7 @@ func TestASocketHoldsAtMost32Users(t *testing.T) {
 	}
 }
 
-// What cannot be sent to a browser is counted, and answered with a zero.
+// Messages that cannot be sent to a browser are counted and answered with a receipt of zero sockets.
 func TestMalformedMessagesAreDropped(t *testing.T) {
 	b := newBench(t)
 	page, _ := b.page("user.42")
@@ -96,7 +96,7 @@ func TestASocketThatTakesNothingIsNotCounted(t *testing.T) {
 	}
 }
 
-// Right after done, an emit from any connection is heard.
+// Right after done is called, an emit from any connection reaches the socket.
 func TestRegisteredMeansReachable(t *testing.T) {
 	b := newBench(t)
 	for i := range 2000 {
@@ -116,7 +116,7 @@ func TestRegisteredMeansReachable(t *testing.T) {
 	}
 }
 
-// Many users on few workers, their sockets coming and going meanwhile: each hears its messages in order.
+// Many users share few workers while sockets come and go. Each user's messages stay in order.
 func TestOrderUnderChurn(t *testing.T) {
 	b := newBench(t)
 	const users, emits = 20, 300
@@ -169,7 +169,7 @@ func TestOrderUnderChurn(t *testing.T) {
 	}
 }
 
-// While the bus is away a registration waits; when it is back, all are reachable.
+// Registrations wait while NATS is down. When it is back, all sockets are reachable.
 func TestTheBusGoesAndComesBack(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s, nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
@@ -198,7 +198,7 @@ func TestTheBusGoesAndComesBack(t *testing.T) {
 	}
 }
 
-// A hub that closes answers what waits.
+// Close answers the registrations that wait.
 func TestCloseAnswersPendingRegistrations(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s, nats.MaxReconnects(-1))
@@ -217,7 +217,7 @@ func TestCloseAnswersPendingRegistrations(t *testing.T) {
 	}
 }
 
-// In a cluster, done waits until other nodes know the subscription.
+// In a cluster, done is called only after the other servers have the subscription.
 func TestSettle(t *testing.T) {
 	nodes := natstest.Cluster(t, 3)
 	here := natstest.Connect(t, nodes[0])
@@ -231,7 +231,7 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// A socket that its own flush closes, over its bound or with the network gone, took nothing.
+// The receipt does not count a socket that its own Flush closes.
 func TestASocketThatIsClosedAfterTheFlushIsNotCounted(t *testing.T) {
 	b := newBench(t)
 	b.page("user.42")
@@ -245,7 +245,7 @@ func TestASocketThatIsClosedAfterTheFlushIsNotCounted(t *testing.T) {
 	}
 }
 
-// A page's register and its end may come in any order, and the end twice: nothing is left of it.
+// Register and Detach may come in any order, and Detach twice. Nothing of the socket remains.
 func TestRegisterRacesWithDetach(t *testing.T) {
 	b := newBench(t)
 	var done sync.WaitGroup
@@ -262,7 +262,7 @@ func TestRegisterRacesWithDetach(t *testing.T) {
 	}
 }
 
-// While a hub closes, every emit gets a receipt, until nobody is there.
+// While a hub closes, every emit gets a receipt or "no responders".
 func TestCloseLeavesNoEmitWithoutAnAnswer(t *testing.T) {
 	b := newBench(t)
 	for range 30 {

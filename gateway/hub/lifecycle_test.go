@@ -26,8 +26,8 @@ func newStopped(t *testing.T, nc *nats.Conn) *Hub {
 	return h
 }
 
-// A hub that was not started has asked NATS for nothing. It serves what this
-// process emits; a registration waits for Start.
+// A hub that is not started has no subscription at NATS. It delivers events emitted in this process. Registrations wait
+// for Start.
 func TestStart(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s)
@@ -53,7 +53,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// Close undoes Start, also one that failed or never was. No goroutine is left (TestMain).
+// Close undoes Start. It also works if Start failed or was not called. No goroutine is left (TestMain).
 func TestCloseWithoutStart(t *testing.T) {
 	nc := natstest.Connect(t, natstest.Start(t))
 	for _, failing := range []bool{false, true} {
@@ -77,7 +77,7 @@ func TestCloseWithoutStart(t *testing.T) {
 	}
 }
 
-// Which locks are held where a Conn or a page is called, as the package's comment says.
+// Methods of a Conn and done are called with exactly the locks held that the package comment lists.
 func TestLocks(t *testing.T) {
 	b := newBench(t)
 	h := b.hub
@@ -95,7 +95,7 @@ func TestLocks(t *testing.T) {
 		if got := held(&h.registry.mu); got != registry {
 			t.Errorf("%s: registry.mu held: %v", where, got)
 		}
-		if !registry { // else its map is not to be read from here
+		if !registry { // else reading its map here would be a race
 			if u := h.registry.find("user.42"); u != nil && held(&u.turn) != turn {
 				t.Errorf("%s: turn held: %v", where, !turn)
 			}
@@ -142,7 +142,7 @@ func (p *probe) Send(*Message) bool { p.calls++; p.onSend(); return true }
 func (p *probe) Flush() bool        { p.calls++; p.onFlush(); return true }
 func (p *probe) Close()             { p.calls++; p.onClose() }
 
-// What takes the registry's lock does not know NATS, so it cannot wait for it.
+// Files that take the registry's lock do not import nats.go, so they cannot wait for NATS under it.
 func TestFilesThatKnowNATS(t *testing.T) {
 	files, err := os.ReadDir(".")
 	if err != nil {

@@ -7,16 +7,17 @@ import (
 	"time"
 )
 
-// transit is how long a message may have been on its way when it was lost.
+// transit is the longest time between the emit of a message and its loss. A gap begins this much
+// earlier than the loss.
 const transit = time.Second
 
-// losses are those of the connection to NATS.
+// losses records the losses of the connection to NATS.
 type losses struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	count    uint64    // how often the connection was lost
-	since    time.Time // from when on events may be missing of which not every socket was told; zero if none
-	answered time.Time // when NATS was asked what it has answered: nothing from before can be missing
+	since    time.Time // begin of the current gap, which not every socket has been told of; zero if there is none
+	answered time.Time // when the last answered round trip began: no event from before it is missing
 }
 
 // soFar returns how often the connection was lost.
@@ -26,16 +27,15 @@ func (l *losses) soFar() uint64 {
 	return l.count
 }
 
-// firstUntold returns from when on events may be missing of which not every
-// socket was told, zero if there are none.
+// firstUntold returns the begin of the current gap, zero if there is none.
 func (l *losses) firstUntold() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.since
 }
 
-// add notes a loss. silence is how long nats.go waits for the answers to its
-// pings before it takes the connection for lost.
+// add records a loss. err is the error of nats.go. silence is how long nats.go waits for answers to
+// its pings before it considers the connection lost.
 func (l *losses) add(err error, silence time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -45,7 +45,8 @@ func (l *losses) add(err error, silence time.Duration) {
 	}
 	l.since = time.Now()
 	if !errors.Is(err, io.EOF) {
-		// The server did not end the connection, so it may have been silent before.
+		// The server did not close the connection, so events may be missing since
+		// it fell silent: as long ago as nats.go waits, but not before its last answer.
 		l.since = l.since.Add(-silence)
 		if l.since.Before(l.answered) {
 			l.since = l.answered
@@ -54,15 +55,15 @@ func (l *losses) add(err error, silence time.Duration) {
 	l.since = l.since.Add(-transit)
 }
 
-// noteAnswer notes that NATS has answered what it was asked at that time.
+// noteAnswer records that NATS has answered a round trip that began at the time asked.
 func (l *losses) noteAnswer(asked time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answered = asked
 }
 
-// noteTold notes that every socket was told of the first count losses. It
-// returns false, and notes nothing, if another has come meanwhile.
+// noteTold records that every socket was told of the first count losses, which ends the gap. It
+// returns false, and records nothing, if the connection has been lost again since.
 func (l *losses) noteTold(count uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -57,21 +57,20 @@ func newHub(t testing.TB, nc *nats.Conn, change ...func(*Options)) *Hub {
 	return h
 }
 
-// flush returns once the server has all subscriptions that the hub wants, no
-// other, and what was published before.
+// flush returns when the server has exactly the subscriptions that the hub wants, and all messages published before.
 func (b *bench) flush() {
 	if err := errors.Join(b.hub.subscriptions.wait(), b.hub.nc.Flush()); err != nil {
 		b.t.Fatal(err)
 	}
 }
 
-// users is how many users the server has subscriptions for.
+// users returns how many users the server has subscriptions for.
 func (b *bench) users() int {
 	b.flush()
 	return int(b.server.NumSubscriptions() - b.base)
 }
 
-// register registers and waits until it is confirmed.
+// register registers a socket and waits until the registration is confirmed.
 func (b *bench) register(s *Socket, subjects ...string) error {
 	done := make(chan error, 1)
 	b.hub.Register(s, subjects, func(err error) { done <- err })
@@ -84,7 +83,7 @@ func (b *bench) register(s *Socket, subjects ...string) error {
 	}
 }
 
-// emit publishes an event and returns its receipt, or false where nobody is subscribed.
+// emit publishes an event and returns its receipt, or false if nobody is subscribed.
 func (b *bench) emit(m *nats.Msg) (wire.Receipt, bool) {
 	answer, err := b.pub.RequestMsg(m, natstest.Patience)
 	if errors.Is(err, nats.ErrNoResponders) {
@@ -112,10 +111,10 @@ func subject(t testing.TB, id string) string {
 	return s
 }
 
-// A recorder is a Conn that keeps what it is given.
+// A recorder is a Conn that records the events sent to it.
 type recorder struct {
 	id   string
-	full bool // takes nothing
+	full bool // Send takes no event
 
 	mu     sync.Mutex
 	queued []string
@@ -147,7 +146,7 @@ func (r *recorder) Close() {
 	r.closed = true
 }
 
-// take returns what was heard since the last call.
+// take returns the events recorded since the last call.
 func (r *recorder) take() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

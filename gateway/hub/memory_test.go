@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// What a registered user costs, of one socket each: heap in bytes, that of
-// nats.go and of the server in this process included, and the time until its
-// registration is confirmed.
+// The cost of a registered user with one socket: heap in bytes, including nats.go and the server in this process, and
+// the time until the registration is confirmed.
 func BenchmarkRegister(b *testing.B) {
 	bench := newBench(b)
 	conn := sendFunc(func(*Message) bool { return true })

@@ -9,10 +9,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// After any sequence of attaching, registering, unregistering, detaching and
-// emitting: the server has one subscription for each user with sockets here
-// and no other; an emit is heard by exactly the sockets that hold its user,
-// once each and in order; and its receipt is their number.
+// The following holds after any sequence of Attach, Register, Unregister, Detach and emits. The server has exactly one
+// subscription for each user with sockets, and no other. An emit reaches exactly the sockets of its user, once each and
+// in order. Its receipt is their number.
 func TestRegistry(t *testing.T) {
 	b := newBench(t)
 	ids := []string{"1", "2", "*", ">", "a.*", "вася", "a b"}

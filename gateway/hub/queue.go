@@ -2,9 +2,9 @@ package hub
 
 import "sync"
 
-// A burst is what goes to a socket in one write, where events for one user
-// come faster than they are written: up to this many events, of up to so many
-// bytes together, or one event that is larger.
+// A burst is the events that go to a socket in one write, when events for a user arrive faster than
+// they are written. It has at most burstEvents events and burstBytes bytes; a larger event is a
+// burst by itself.
 const (
 	burstEvents = 16
 	burstBytes  = 16 << 10
@@ -14,18 +14,19 @@ const (
 type emit struct {
 	Message
 	except  string // the id of a socket that does not get it
-	next    *emit  // the one behind it
-	taken   bool   // from the queue; guarded by user.turn
-	sockets int    // how many took it and were open after the write
+	next    *emit  // the next one of the chain, or of the queue
+	taken   bool   // whether it was taken from the queue; guarded by user.turn
+	sockets int    // how many sockets took it and were open after the write
 }
 
-// A queue is a list of events in their order. Its bound in bytes belongs in add.
+// A queue holds the events of one user that wait for the user's turn. A bound in bytes would go
+// into add.
 type queue struct {
 	mu          sync.Mutex
-	first, last *emit
+	first, last *emit // guarded by mu
 }
 
-// add puts a chain of events into the queue, and returns the last of them.
+// add appends a chain of events and returns its last one.
 func (q *queue) add(chain *emit) (last *emit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -40,7 +41,8 @@ func (q *queue) add(chain *emit) (last *emit) {
 	return last
 }
 
-// takeBurst takes a burst of events, as a chain, from the queue.
+// takeBurst removes a burst from the queue and returns it as a chain, nil if the queue is empty.
+// The caller holds user.turn.
 func (q *queue) takeBurst() (chain *emit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -51,7 +53,7 @@ func (q *queue) takeBurst() (chain *emit) {
 		q.first = e.next
 		e.taken = true
 		if e.next == nil {
-			q.last = nil // holds nothing while nobody emits
+			q.last = nil // so that an empty queue keeps no event in memory
 			break
 		}
 		if bytes += len(e.Payload); n == burstEvents || bytes+len(e.next.Payload) > burstBytes {

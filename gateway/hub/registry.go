@@ -5,22 +5,22 @@ import (
 	"sync"
 )
 
-// A registry knows which users have which sockets on this node. It does no I/O
-// and waits for nothing but its lock. It notes which subscriptions are missing
-// or no longer wanted, for subscriptions.go to take.
+// A registry records which users have which sockets on this node. It does no I/O and waits for
+// nothing but its lock. It records which users lack a subscription and which subscriptions are no
+// longer wanted; subscriptions.go applies that.
 //
-// Limits on new users, per socket, address and node, belong in add.
+// Further limits on new users, by address or by node, would go into add.
 type registry struct {
 	maxUsers int
-	wake     signal // raised when changed has got a user
+	wake     signal // raised when a user is added to changed
 
 	mu sync.RWMutex
 	// Guarded by mu, as are the fields of user and Socket that say so.
-	users  map[string]*user // by subject; one without sockets has a subscription that is to be given up
+	users  map[string]*user // by subject; a user without sockets has a subscription that is no longer wanted
 	active int              // users with sockets
-	// changed are the users with sockets and no subscription, and those with a
-	// subscription and no sockets, except for those that takeChanged has returned.
-	// It is a set, so a user that comes and goes many times is in it once at most.
+	// changed holds the users with sockets and no subscription, and those with a
+	// subscription and no sockets, without those that takeChanged has returned.
+	// It is a set, so a user that comes and goes many times takes one entry at most.
 	changed map[*user]struct{}
 	closed  bool
 }
@@ -32,8 +32,8 @@ func newRegistry(maxUsers int, wake signal) *registry {
 	}
 }
 
-// add adds the users of the subjects to the socket, all or none, and returns
-// the subjects that it did not hold before.
+// add registers the socket as the users of the subjects, all or none. It returns the subjects that
+// the socket was not registered for before.
 func (r *registry) add(s *Socket, subjects []string) (added []string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,8 +66,7 @@ func (r *registry) add(s *Socket, subjects []string) (added []string, err error)
 	return added, nil
 }
 
-// note keeps changed right after u got its first socket or dropped its last
-// one. The caller holds mu.
+// note updates changed after u has got its first socket or lost its last one. The caller holds mu.
 func (r *registry) note(u *user) {
 	if (len(u.sockets) > 0) == u.sub.exists() {
 		delete(r.changed, u)
@@ -77,7 +76,8 @@ func (r *registry) note(u *user) {
 	r.wake.raise()
 }
 
-// remove takes the users of the subjects from the socket. Subjects that it does not hold are ignored.
+// remove unregisters the socket from the users of the subjects. Subjects that it is not registered
+// for are ignored.
 func (r *registry) remove(s *Socket, subjects []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,7 +88,7 @@ func (r *registry) remove(s *Socket, subjects []string) {
 	}
 }
 
-// detach takes all users from the socket, for good.
+// detach unregisters the socket from all users for good.
 func (r *registry) detach(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +98,7 @@ func (r *registry) detach(s *Socket) {
 	}
 }
 
-// unlink takes the socket's i-th user from it. The caller holds mu.
+// unlink unregisters the socket from its i-th user. The caller holds mu.
 func (r *registry) unlink(s *Socket, i int) {
 	u := s.users[i]
 	s.users = slices.Delete(s.users, i, i+1)
@@ -107,20 +107,20 @@ func (r *registry) unlink(s *Socket, i int) {
 		return
 	}
 	r.active--
-	if !u.sub.exists() { // NATS knows nothing of it, so there is nothing to give up
+	if !u.sub.exists() { // nothing to unsubscribe
 		delete(r.users, u.subject)
 	}
 	r.note(u)
 }
 
-// find returns the user of a subject, nil if it has neither sockets nor a subscription.
+// find returns the user of a subject, or nil if the user has neither sockets nor a subscription.
 func (r *registry) find(subject string) *user {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.users[subject]
 }
 
-// sockets lists the sockets of a user.
+// sockets returns a copy of the list of a user's sockets.
 func (r *registry) sockets(subject string) []*Socket {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -137,9 +137,9 @@ func (r *registry) count() int {
 	return r.active
 }
 
-// takeChanged returns the subscriptions that are no longer wanted, which the
-// registry forgets, and the users that have none yet. What the caller
-// subscribes for the latter it hands to [registry.subscribed].
+// takeChanged returns the subscriptions that are no longer wanted, and removes them from the
+// registry. It also returns the users that lack a subscription. For each of these the caller then
+// calls [registry.subscribed] or [registry.notSubscribed].
 func (r *registry) takeChanged() (unwanted []subscription, wanted []*user) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -159,8 +159,8 @@ func (r *registry) takeChanged() (unwanted []subscription, wanted []*user) {
 	return unwanted, wanted
 }
 
-// subscribed gives a user that takeChanged returned its subscription. It
-// returns false if the user has gone meanwhile.
+// subscribed sets the subscription of a user that takeChanged has returned. It returns false if the
+// user has lost its last socket since.
 func (r *registry) subscribed(u *user, sub subscription) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,8 +171,8 @@ func (r *registry) subscribed(u *user, sub subscription) bool {
 	return true
 }
 
-// notSubscribed makes the next takeChanged return the user again, if it is
-// still there. Nothing is woken: the next registration tries again.
+// notSubscribed makes the next takeChanged return the user again, if it still has sockets. It does
+// not raise wake: the next registration causes the retry.
 func (r *registry) notSubscribed(u *user) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -181,8 +181,8 @@ func (r *registry) notSubscribed(u *user) {
 	}
 }
 
-// confirm notes for sockets, of which NATS has the subscriptions, how many
-// losses of the connection came before. From now on they can miss something.
+// confirm marks sockets as confirmed: NATS has the subscriptions of their users. losses is how
+// often the connection was lost before that. A confirmed socket is told of later losses.
 func (r *registry) confirm(sockets []*Socket, losses uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -193,8 +193,8 @@ func (r *registry) confirm(sockets []*Socket, losses uint64) {
 	}
 }
 
-// close takes all users from all sockets and admits no more. It returns false
-// if the registry is closed already.
+// close unregisters all sockets from all users and refuses further registrations. It returns false
+// if the registry was closed before.
 func (r *registry) close() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -211,9 +211,9 @@ func (r *registry) close() bool {
 	return true
 }
 
-// send queues a burst for the next few sockets of a user, as many as out has
-// room for, and reports whether there are more. With first set, the burst
-// begins: it goes to the sockets that the user has at that moment.
+// send queues a burst at the next sockets of a user, as many as out has capacity for. It reports
+// whether there are more. The first call for a burst, with first set, fixes the sockets that get
+// it: those that the user has then. The caller holds u.turn.
 func (r *registry) send(u *user, burst *emit, first bool, out []delivery) (_ []delivery, more bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -235,8 +235,8 @@ func (r *registry) send(u *user, burst *emit, first bool, out []delivery) (_ []d
 	return out, u.done < u.due
 }
 
-// sendEach queues a message for each recipient that holds a user still, unless
-// message returns nil for it. message is called with the read lock held.
+// sendEach queues a message at each recipient that is still registered as some user. It skips those
+// for which message returns nil. message is called with the read lock held.
 func (r *registry) sendEach(to []recipient, message func(recipient) *Message, out []delivery) []delivery {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -255,8 +255,8 @@ func (r *registry) sendEach(to []recipient, message func(recipient) *Message, ou
 	return out
 }
 
-// recipients returns the sockets of the users that are picked, once for each
-// user. pick is called with the read lock held.
+// recipients returns the sockets of the users for which pick returns true. A socket of several of
+// these users is returned several times. pick is called with the read lock held.
 func (r *registry) recipients(pick func(*user) bool) []recipient {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -14,7 +14,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// behindProxy is a bench whose hub reaches the server through a proxy; its publisher does not.
+// behindProxy returns a bench whose hub is connected to the server through a proxy. Its publisher is connected
+// directly.
 func behindProxy(t *testing.T, opts ...nats.Option) (*bench, *natstest.Proxy) {
 	s := natstest.Start(t)
 	proxy := natstest.StartProxy(t, s)
@@ -30,15 +31,15 @@ func behindProxy(t *testing.T, opts ...nats.Option) (*bench, *natstest.Proxy) {
 	return b, proxy
 }
 
-// A message that was on its way when the last socket left is answered: with a
-// zero, and with the truth where the user is back meanwhile.
+// A message that was under way when the user's last socket left gets a receipt: of zero sockets, or of the right number
+// if the user has come back.
 func TestALateMessageIsAnswered(t *testing.T) {
 	for name, back := range map[string]bool{"gone": false, "back": true} {
 		t.Run(name, func(t *testing.T) {
 			b, proxy := behindProxy(t)
 			_, s := b.page("user.42")
 			proxy.Freeze(true, false)
-			b.hub.Detach(s) // the server does not know yet
+			b.hub.Detach(s) // the server does not know of it yet
 			want := "0 gw"
 			if back {
 				b.hub.Register(b.hub.Attach(&recorder{}), []string{"user.42"}, func(error) {})
@@ -63,7 +64,7 @@ func TestALateMessageIsAnswered(t *testing.T) {
 	}
 }
 
-// In a cluster the ingests are told of each user that is given up, and not of one who has another socket here.
+// In a cluster the ingests are told of each user that is unsubscribed, but not of a user that has another socket here.
 func TestLeavingIsTold(t *testing.T) {
 	servers := natstest.Cluster(t, 2)
 	b := &bench{t: t, server: servers[0], pub: natstest.Connect(t, servers[1]), hub: newHub(t, natstest.Connect(t, servers[0]))}
@@ -100,8 +101,7 @@ func TestLeavingIsTold(t *testing.T) {
 	}
 }
 
-// What leaves while the bus is away, or is just lost, is not subscribed again
-// on the next connection.
+// A user that is unsubscribed while NATS is down, or is being lost, is not subscribed again on the next connection.
 func TestNothingIsLeftAtTheServer(t *testing.T) {
 	for name, leave := range map[string]func(*bench, *natstest.Proxy, []*Socket){
 		"away": func(b *bench, proxy *natstest.Proxy, sockets []*Socket) {
@@ -140,9 +140,8 @@ func TestNothingIsLeftAtTheServer(t *testing.T) {
 	}
 }
 
-// While the server is away, nats.go forgets at once what is given up, also
-// where a registration waits: nothing of it is subscribed on the next
-// connection, and no second connection is needed to put that right.
+// While the server is down, nats.go drops a removed subscription at once, even if a registration waits. It is not
+// subscribed on the next connection, and no second reconnect is needed.
 func TestGivenUpWhileTheServerIsAway(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s, quick())
@@ -174,13 +173,13 @@ func TestGivenUpWhileTheServerIsAway(t *testing.T) {
 	}
 }
 
-// The loss of the connection ends a subscription that is about to be drained:
-// a Drain after it would be too late, and does nothing any more.
+// The loss of the connection ends a subscription that was added to drains. A Drain that begins after the loss has no
+// effect.
 func TestTheLossEndsDrains(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s, quick())
 	b := &bench{t: t, server: s, hub: newHub(t, nc)}
-	b.flush() // from now on the hub does nothing by itself
+	b.flush() // from now on the hub is idle
 	sub, err := nc.ChanSubscribe("user.42", make(chan *nats.Msg, 1))
 	if err != nil {
 		t.Fatal(err)
@@ -198,8 +197,7 @@ func TestTheLossEndsDrains(t *testing.T) {
 	}
 }
 
-// awaitDrains waits until the hub has given up so many subscriptions, which
-// NATS has not confirmed.
+// awaitDrains waits until n drains are in progress.
 func (b *bench) awaitDrains(n int) {
 	b.t.Helper()
 	natstest.Await(b.t, "drains", func() bool {
@@ -208,7 +206,7 @@ func (b *bench) awaitDrains(n int) {
 	})
 }
 
-// disconnect breaks the connection; the next one stands still.
+// disconnect breaks the connection. The proxy holds back the bytes of the next one.
 func (b *bench) disconnect(proxy *natstest.Proxy) {
 	before := b.hub.losses.soFar()
 	proxy.Freeze(true, true)
@@ -216,9 +214,8 @@ func (b *bench) disconnect(proxy *natstest.Proxy) {
 	natstest.Await(b.t, "loss", func() bool { return b.hub.losses.soFar() > before })
 }
 
-// The hub hears of the loss only when the connection is back: it cannot know
-// whether the server was told again of what was leaving, and asks for another
-// one, whether the new one has confirmed that meanwhile or not.
+// The hub is told of the loss only when nats.go is connected again. The drained subscription may have been subscribed
+// again, so the hub forces another reconnect, whether or not the new connection has confirmed the drain.
 func TestALossThatIsHeardOfTooLate(t *testing.T) {
 	for name, confirms := range map[string]bool{"confirmed": true, "not confirmed": false} {
 		t.Run(name, func(t *testing.T) {
@@ -247,8 +244,8 @@ func TestALossThatIsHeardOfTooLate(t *testing.T) {
 	}
 }
 
-// Sockets come and go while the connection breaks again and again: at the end
-// the server has a subscription for each user that is here, and no other.
+// Sockets come and go while the connection breaks again and again. At the end the server has exactly the subscriptions
+// of the users that have sockets.
 func TestChurnWithLosses(t *testing.T) {
 	b, proxy := behindProxy(t)
 	random := rand.New(rand.NewPCG(1, 2))

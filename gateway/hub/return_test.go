@@ -10,8 +10,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
-// comeBack registers users on several gateways, connected as the programs are,
-// stops the bus, and returns how long after its return all subscriptions are back.
+// comeBack registers users on several gateways, stops NATS, calls away and starts NATS again. It returns how long after
+// the start all subscriptions are back.
 func comeBack(t *testing.T, gateways, users int, away func()) time.Duration {
 	s := natstest.Start(t)
 	p := daemon.NewProcess(daemon.Config{Node: "gw", LogLevel: "error"}, io.Discard)
@@ -37,7 +37,7 @@ func comeBack(t *testing.T, gateways, users int, away func()) time.Duration {
 	return time.Since(returned)
 }
 
-// All subscriptions are back soon after the bus is; the promise is 5 seconds.
+// All subscriptions are back within 5 seconds after NATS is.
 func TestAllSubscriptionsComeBack(t *testing.T) {
 	t.Logf("10,000 subscriptions of 4 gateways are back after %v", comeBack(t, 4, 10000, func() {}))
 }

@@ -16,12 +16,11 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// silence is how long nats.go waits for a server that accepts its connection
-// and says nothing, and holds the lock of its connection meanwhile: far longer
-// than any test waits.
+// silence is how long nats.go waits, holding the lock of its connection, for a server that accepts the connection and
+// sends nothing. It is far longer than any test waits.
 const silence = 6 * natstest.Patience
 
-// dials is a dialer of nats.go that says when a connection stands.
+// dials is a dialer for nats.go that reports each established connection.
 type dials chan struct{}
 
 func (d dials) Dial(network, address string) (net.Conn, error) {
@@ -40,7 +39,7 @@ func newSilentBench(t *testing.T) (b *bench, silent func(), speak func()) {
 	silent = func() {
 		proxy.Freeze(true, true)
 		proxy.Cut()
-		<-dialed // and nats.go holds its lock until the server says something
+		<-dialed // from now on nats.go holds its lock until the server sends something
 	}
 	return b, silent, func() { proxy.Freeze(false, false) }
 }
@@ -62,16 +61,15 @@ func within(t *testing.T, what string, f func()) time.Duration {
 	return time.Since(began)
 }
 
-// While nats.go holds its lock because the server is silent, registrations
-// wait. Nothing else does: sockets go, what this process emits is heard, and
-// users are counted. Afterwards the server has what the hub wants.
+// While nats.go holds its lock because the server is silent, registrations wait. Nothing else does: Detach, Emit and
+// Users return. Afterwards the server has the subscriptions that the hub wants.
 func TestOnlyRegistrationsWaitForASilentServer(t *testing.T) {
 	b, silent, speak := newSilentBench(t)
 	stays, _ := b.page("user.stays")
 	_, goes := b.page("user.goes", "user.shared")
 	_, gives := b.page("user.given-up", "user.shared")
 	silent()
-	t.Cleanup(speak) // also if the test fails, for Close
+	t.Cleanup(speak) // Close needs it, even if the test fails
 	locked := make(chan struct{})
 	go func() {
 		defer close(locked)
@@ -134,8 +132,7 @@ func TestOnlyRegistrationsWaitForASilentServer(t *testing.T) {
 	}
 }
 
-// However many users come and go while NATS is silent, the hub keeps only
-// those that have sockets, and those that NATS has.
+// If many users come and go while NATS is silent, the hub keeps only those that have a socket or a subscription.
 func TestWhatWaitsForNATSIsBounded(t *testing.T) {
 	b, silent, speak := newSilentBench(t)
 	_, first := b.page("user.first")
@@ -167,8 +164,8 @@ func TestWhatWaitsForNATSIsBounded(t *testing.T) {
 	}
 }
 
-// A user who is back before NATS was told that he has gone keeps the
-// subscription: the server hears of nothing, and no message is lost.
+// A user that comes back before the unsubscribe was sent keeps the subscription. The server notices nothing, and no
+// message is lost.
 func TestASubscriptionIsKept(t *testing.T) {
 	b, proxy := behindProxy(t)
 	_, s := b.page("user.42")
@@ -176,7 +173,7 @@ func TestASubscriptionIsKept(t *testing.T) {
 	proxy.Freeze(true, false)
 	busy := make(chan error, 1)
 	b.hub.Register(b.hub.Attach(&recorder{}), []string{"user.busy"}, func(err error) { busy <- err })
-	natstest.Await(t, "subscription", func() bool { // so the hub waits for the server
+	natstest.Await(t, "subscription", func() bool { // now the hub waits for the server
 		b.hub.registry.mu.RLock()
 		defer b.hub.registry.mu.RUnlock()
 		return b.hub.registry.users["user.busy"].sub.exists()
@@ -249,13 +246,13 @@ func TestAnswersOfAnotherFlush(t *testing.T) {
 	<-flushed
 }
 
-// A registration that NATS refuses is refused each time, also for a user whom
-// another socket holds, and takes nothing with it that its socket held before.
+// A registration that nats.go refuses is refused each time, also if another socket has the same user. The socket keeps
+// the users that it had before.
 func TestRefusedAgainAndAgain(t *testing.T) {
 	b := newBench(t)
 	held, s := b.page("user.held")
 	second := b.hub.Attach(&recorder{})
-	added, err := b.hub.registry.add(second, []string{"user..bad"}) // and is about to wait for NATS
+	added, err := b.hub.registry.add(second, []string{"user..bad"}) // not yet passed to subscriptions.go
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,18 +2,19 @@ package hub
 
 import "github.com/nats-io/nats.go"
 
-// A subscription is a user's at NATS.
+// A subscription is the NATS subscription of a user.
 type subscription struct {
 	nats    *nats.Subscription // nil if there is none
-	counted int                // dropped messages that are in the metric
+	counted int                // dropped messages that countDropped has returned
 }
 
+// exists reports whether the user is subscribed.
 func (s *subscription) exists() bool { return s.nats != nil }
 
-// countDropped returns how many messages found no room in the worker's channel
-// since the last call. nats.go calls its error handler only for the first of a
-// series, so the worker looks out for series. It needs the lock of the
-// subscription, which nats.go never holds while it waits.
+// countDropped returns how many messages nats.go has dropped since the last call because the
+// worker's channel was full. nats.go's error handler cannot be used for that: it is called only for
+// the first drop of a series. countDropped takes the lock of the subscription, which nats.go never
+// holds while it waits.
 func (s *subscription) countDropped() int {
 	if s.nats == nil {
 		return 0

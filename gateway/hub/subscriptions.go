@@ -15,31 +15,30 @@ import (
 )
 
 const (
-	// roundTrip bounds one attempt to get an answer of NATS; retry is the pause after a failed one.
+	// roundTrip bounds one round trip to NATS; retry is the pause after a failed one.
 	roundTrip = 5 * time.Second
 	retry     = 50 * time.Millisecond
-	// lastRoundTrip bounds the wait, at the end, for NATS to confirm what was given up.
+	// lastRoundTrip bounds the round trip, at the end of run, that confirms the last unsubscribes.
 	lastRoundTrip = time.Second
 )
 
-// subscriptions makes NATS follow the registry: after any changes there, each
-// user with sockets has one subscription, and there is no other. One goroutine
-// does that, in this order, again and again:
+// subscriptions keeps the subscriptions at NATS equal to the registry: each user with sockets has
+// exactly one, and there are no others. The goroutine of run repeats these steps:
 //
-//	apply             gives up what is no longer wanted, subscribes what is missing
-//	confirm           one round trip: NATS has everything that was applied before it
-//	answerPropagated  in a cluster, --settle later the other nodes have it, too
+//	apply             unsubscribes users without sockets, subscribes users with sockets
+//	confirm           makes a round trip: then NATS has everything that was applied before it
+//	answerPropagated  in a cluster, answers registrations --settle later, when the other servers have it, too
 //
-// Nothing else waits for NATS to have a subscription, and no lock is held
-// meanwhile. What changes in the registry while it waits is applied together
-// afterwards, and a user who has gone and come back by then keeps the subscription.
+// Only this goroutine waits for NATS, and it holds no lock while it waits. The next apply applies
+// all changes that were made to the registry during the wait. A user that left and came back during
+// it keeps the subscription.
 //
-// Letting a subscription linger before it is given up belongs in apply.
+// A delay before unsubscribing would go into apply.
 type subscriptions struct {
 	nc       *nats.Conn
 	registry *registry
 	losses   *losses
-	channel  func(subject string) chan *nats.Msg // the worker's
+	channel  func(subject string) chan *nats.Msg // [workers.channel]
 	settle   time.Duration
 	dropped  prometheus.Counter
 	log      *slog.Logger
@@ -49,31 +48,32 @@ type subscriptions struct {
 	drains   *drains
 
 	mu      sync.Mutex
-	waiting []registration // guarded by mu: those that apply has yet to take
-	closed  bool           // guarded by mu
+	waiting []registration // registrations for the next apply; guarded by mu
+	closed  bool           // further registrations are refused; guarded by mu
 
-	// Owned by run.
+	// Used by the goroutine of run only.
 
-	unconfirmed []registration
-	propagating []propagation // in the order of their ends
-	failures    int64         // attempts to reconnect that failed after a server had accepted them, up to the last answer
+	unconfirmed []registration // applied, and waiting for a round trip
+	propagating []propagation  // confirmed, and waiting for --settle; in the order of until
+	failures    int64          // attempts to reconnect that failed after a server had accepted them, up to the last answer
 }
 
 // A registration waits until NATS has the subscriptions of its subjects.
 type registration struct {
-	socket   *Socket // nil if it only waits
+	socket   *Socket // nil for a registration of wait, which has no subjects
 	subjects []string
-	added    []string // those that the socket did not hold before
-	done     func(error)
+	added    []string    // the subjects that the socket was not registered for before
+	done     func(error) // called once
 }
 
-// A propagation is of registrations that one round trip has confirmed.
+// A propagation holds registrations that one round trip has confirmed, until the other servers of
+// the cluster have their subscriptions, too.
 type propagation struct {
 	until         time.Time
 	registrations []registration
 }
 
-// push adds a registration. It does not wait.
+// push adds a registration for the next apply. It does not wait.
 func (s *subscriptions) push(r registration) {
 	s.mu.Lock()
 	closed := s.closed
@@ -87,15 +87,16 @@ func (s *subscriptions) push(r registration) {
 	}
 }
 
-// wait returns once NATS, and its cluster, has what the registry wants at
-// this moment. While NATS is away it waits. It returns ErrGone when the hub closes.
+// wait returns when NATS and its cluster have all subscriptions that the registry wants at the time
+// of the call. It waits while NATS is not connected. It returns ErrGone when the hub closes.
 func (s *subscriptions) wait() error {
 	done := make(chan error, 1)
 	s.push(registration{done: func(err error) { done <- err }})
 	return <-done
 }
 
-// run works until the hub closes.
+// run repeats the steps until the hub closes. Then it removes all subscriptions and refuses the
+// registrations that wait.
 func (s *subscriptions) run() {
 	defer close(s.ended)
 	timer := time.NewTimer(0)
@@ -105,7 +106,7 @@ func (s *subscriptions) run() {
 		case <-s.wake:
 		case <-timer.C:
 		case <-s.closing.Done():
-			s.apply() // the registry is empty, so all is given up
+			s.apply() // the registry is empty, so this unsubscribes everything
 			if s.nc.IsConnected() {
 				_ = s.nc.FlushTimeout(lastRoundTrip)
 			}
@@ -127,9 +128,10 @@ func (s *subscriptions) run() {
 	}
 }
 
-// apply gives up what the registry no longer wants and subscribes what it wants.
+// apply unsubscribes users without sockets and subscribes users that lack a subscription.
 func (s *subscriptions) apply() {
-	// The registrations first: the changes of each that is taken are taken, too, now or before.
+	// Take the registrations before the changes. A registration's changes are in
+	// the registry before it is pushed, so they are applied now or were before.
 	s.mu.Lock()
 	s.unconfirmed = append(s.unconfirmed, s.waiting...)
 	s.waiting = nil
@@ -158,8 +160,8 @@ func (s *subscriptions) apply() {
 	}
 }
 
-// refuse answers the registrations of which NATS has refused a subject, and
-// takes from their sockets what they have added.
+// refuse answers the registrations with a subject that nats.go has refused, and undoes them in the
+// registry.
 func (s *subscriptions) refuse(failed map[string]error) {
 	s.unconfirmed = slices.DeleteFunc(s.unconfirmed, func(r registration) bool {
 		for _, subject := range r.subjects {
@@ -173,19 +175,20 @@ func (s *subscriptions) refuse(failed map[string]error) {
 	})
 }
 
-// giveUp gives up a user's subscription.
+// giveUp removes a user's subscription.
 //
-// By Unsubscribe nats.go would forget the subscription before the server has:
-// a message on its way would vanish and its emit get no answer. Drain keeps it
-// until the server has confirmed, so that the worker answers with a zero. But
-// a Drain that meets a lost connection is subscribed again on the next one, and
-// then forgotten without a word to the server. So it is used only while there
-// is a connection, and disconnected ends it with the connection; if that comes
-// too late, another connection puts it right.
+// It uses Drain if it can. With Unsubscribe, nats.go drops the subscription at once: a message
+// under way is lost and its emit gets no receipt. With Drain, nats.go keeps the subscription until
+// the server has confirmed, so the worker answers such a message with a receipt of zero sockets.
 //
-// Other servers of a cluster forget the subscription later still. Until then
-// they pass on messages to this server, which has no subscriber for them. So
-// the ingests are told.
+// But a Drain that is in progress when the connection is lost goes wrong: nats.go subscribes again
+// on the next connection, then drops the subscription without unsubscribing at the server. So
+// giveUp uses Drain only while connected, and disconnected ends all drains when the connection is
+// lost. If that is too late, a further reconnect repairs it.
+//
+// The other servers of a cluster learn of the unsubscribe later. Until then they route messages to
+// this server, which has no subscriber for them and sends no answer. So giveUp publishes on
+// [wire.SubjectLeft] that the user was given up.
 func (s *subscriptions) giveUp(sub subscription) {
 	s.dropped.Add(float64(sub.countDropped()))
 	reconnects, unsubscribe := s.nc.Stats().Reconnects, sub.nats.Unsubscribe
@@ -201,20 +204,22 @@ func (s *subscriptions) giveUp(sub subscription) {
 	}
 }
 
-// disconnected is called by nats.go when the connection is lost. It ends the
-// drains: the server has forgotten their subscriptions, and nats.go must before
-// it is connected again.
+// disconnected is called by nats.go when the connection is lost. It ends all drains before nats.go
+// connects again, so that nats.go does not subscribe them again. If it came too late for one, it
+// forces a further reconnect.
 func (s *subscriptions) disconnected() {
 	if !s.drains.end(s.drains.list()) && s.nc.IsConnected() {
 		_ = s.nc.ForceReconnect()
 	}
 }
 
-// confirm confirms, by a round trip, what was applied, and answers the
-// registrations that wait for nothing else. It returns false if NATS did not
-// answer, so that it must be called again. Every registration waits for a round
-// trip, also one for a user that is subscribed already: that subscription may
-// be as young, or young on the node to which the connection has just moved.
+// confirm makes a round trip to NATS if registrations or drains wait for one. It returns false if
+// NATS does not answer; the caller must then call it again. Without a cluster it answers the
+// confirmed registrations, with one it adds them to propagating.
+//
+// A registration for a user that is already subscribed waits for a round trip, too: that
+// subscription may be unconfirmed itself, or new on the server that the connection has just moved
+// to.
 func (s *subscriptions) confirm() bool {
 	drains := s.drains.list()
 	if len(drains) == 0 && len(s.unconfirmed) == 0 {
@@ -226,7 +231,7 @@ func (s *subscriptions) confirm() bool {
 	}
 	s.losses.noteAnswer(asked)
 	if s.drains.anyBefore(drains, s.nc.Stats().Reconnects) {
-		_ = s.nc.ForceReconnect() // nats.go has yet to call disconnected
+		_ = s.nc.ForceReconnect() // the connection was lost and is back, but disconnected was not called yet
 	}
 	s.drains.end(drains)
 	confirmed := s.unconfirmed
@@ -249,14 +254,13 @@ func (s *subscriptions) confirm() bool {
 	return true
 }
 
-// ask returns true if NATS answers. While the connection is away it returns at
-// once: a Flush would keep all changes waiting until the connection is back.
+// ask makes a round trip and reports whether NATS has answered. Without a connection it returns
+// false at once, because a Flush would block all changes until nats.go is connected again.
 //
-// nats.go answers the n-th Flush by the n-th PONG. An attempt to reconnect that
-// fails in its last step discards the PINGs of Flushes that wait, but not the
-// Flushes. From then on each Flush waits for the PONGs of later ones, for as
-// long as the connection lives. So another connection is made where NATS does
-// not answer after such an attempt.
+// nats.go answers the n-th Flush by the n-th PONG. An attempt to reconnect that fails in its last
+// step discards the PINGs of waiting Flushes, but not the Flushes. From then on each Flush waits for
+// the PONGs of later ones, until the connection is lost. So if NATS does not answer after such an
+// attempt, ask makes another connection.
 func (s *subscriptions) ask() bool {
 	if !s.nc.IsConnected() {
 		return false
@@ -277,7 +281,7 @@ func (s *subscriptions) ask() bool {
 	return true
 }
 
-// answerPropagated answers the registrations that the other nodes of the cluster know by now.
+// answerPropagated answers the registrations that have waited for --settle.
 func (s *subscriptions) answerPropagated() {
 	now := time.Now()
 	for len(s.propagating) > 0 && !now.Before(s.propagating[0].until) {
@@ -286,7 +290,7 @@ func (s *subscriptions) answerPropagated() {
 	}
 }
 
-// refuseAll answers all registrations, those that still come included, with ErrGone.
+// refuseAll answers all registrations with ErrGone, those pushed later, too.
 func (s *subscriptions) refuseAll() {
 	s.mu.Lock()
 	waiting := s.waiting
@@ -300,6 +304,7 @@ func (s *subscriptions) refuseAll() {
 	s.propagating, s.unconfirmed = nil, nil
 }
 
+// answer calls done of each registration.
 func answer(registrations []registration, err error) {
 	for _, r := range registrations {
 		r.done(err)

@@ -16,13 +16,13 @@ import (
 func quick() nats.Option {
 	return func(o *nats.Options) error {
 		o.MaxReconnect, o.ReconnectWait, o.ReconnectJitter = -1, 5*time.Millisecond, 0
-		o.ReconnectBufSize = -1 // as daemon.Connect has it
+		o.ReconnectBufSize = -1 // as daemon.Connect sets it
 		return nil
 	}
 }
 
-// done never comes while the bus is away, and comes soon once it is back, for
-// every registration that waited; until then a new hub user costs no error.
+// While NATS is down, done is not called, and registering a new user is no error. Once NATS is back, done is soon
+// called for every registration that waited.
 func TestDoneWaitsForTheBus(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s, quick())
@@ -68,7 +68,7 @@ func TestDoneWaitsForTheBus(t *testing.T) {
 	}
 }
 
-// In a cluster an emit through any node reaches a user right after done.
+// In a cluster an emit through any server reaches a user right after done is called.
 func TestSettleOnEveryNode(t *testing.T) {
 	nodes := natstest.Cluster(t, 3)
 	b := &bench{t: t, server: nodes[0], hub: newHub(t, natstest.Connect(t, nodes[0]))}
@@ -89,9 +89,8 @@ func TestSettleOnEveryNode(t *testing.T) {
 	}
 }
 
-// The hub's connection has moved to another node of the cluster, so all its
-// subscriptions are young there: a registration waits for the other nodes
-// even when its user was subscribed long before.
+// When the hub's connection moves to another server of the cluster, all of its subscriptions are new there. A
+// registration then waits for the other servers even if its user was subscribed long before.
 func TestSettleAfterAMove(t *testing.T) {
 	nodes := natstest.Cluster(t, 3)
 	nc, err := nats.Connect(nodes[1].ClientURL()+","+nodes[0].ClientURL(), quick(), nats.DontRandomize(), nats.IgnoreDiscoveredServers())
@@ -111,8 +110,8 @@ func TestSettleAfterAMove(t *testing.T) {
 	}
 }
 
-// Each registration is answered once, with ErrGone, also those that are made
-// while the hub closes; none is confirmed, and no goroutine is left (TestMain).
+// Each registration is answered once, with ErrGone, even if it is made while the hub closes. No goroutine is left
+// (TestMain).
 func TestCloseAnswersEachOnce(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s, quick())
@@ -149,8 +148,7 @@ func TestCloseAnswersEachOnce(t *testing.T) {
 	h.Close()
 }
 
-// Closing the hub under full load, while its connection is drained or closed,
-// ends neither in a panic nor in a hang.
+// Closing the hub under load, while its connection is drained or closed, neither panics nor hangs.
 func TestCloseUnderLoad(t *testing.T) {
 	s := natstest.Start(t)
 	stop := make(chan struct{})

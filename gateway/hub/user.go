@@ -6,28 +6,29 @@ import (
 	"sync"
 )
 
-// A user is an id with a socket on this node, or with a subscription that is to be given up.
+// A user is an id that has a socket on this node, or a subscription that is no longer wanted.
 type user struct {
 	subject string
 
 	// Guarded by registry.mu.
 
-	sub     subscription // none until NATS was asked for it
+	sub     subscription // does not exist until subscriptions.apply has subscribed
 	sockets []*Socket
-	// The user's present burst has been sent to sockets[:done] and is to be sent to
-	// sockets[done:due]; the rest has come meanwhile. The holder of turn changes
-	// them under the read lock.
+	// The current burst has been sent to sockets[:done] and has yet to be sent to
+	// sockets[done:due]. It skips sockets[due:], which joined after it began. The
+	// holder of turn changes done and due under the read lock.
 	done, due int
 
-	queue queue      // of events that wait for their turn
+	queue queue      // events that wait for turn
 	turn  sync.Mutex // held while events are sent to the sockets
 }
 
-// remove takes a socket from the user. The caller holds registry.mu.
+// remove removes a socket from the user. The last socket of each part of sockets fills the hole of
+// the part before, so done and due stay correct. The caller holds registry.mu.
 func (u *user) remove(s *Socket) {
 	hole := slices.Index(u.sockets, s)
 	for _, end := range []*int{&u.done, &u.due} {
-		if hole < *end { // filled by the last of this part, so that the hole moves on to the next part
+		if hole < *end { // fill the hole with the last socket of this part; the hole moves to the part's end
 			*end--
 			u.sockets[hole] = u.sockets[*end]
 			hole = *end
@@ -38,14 +39,13 @@ func (u *user) remove(s *Socket) {
 	u.sockets = u.sockets[:last]
 }
 
-// A recipient is a socket that is to get a message that is not for one user.
-// Sockets with one prefix of subjects are in one namespace.
+// A recipient is a socket that may get a gap event.
 type recipient struct {
 	socket *Socket
-	prefix string // of the subject of a user that the socket holds
+	prefix string // the subject of one of its users without the last token; sockets of one namespace have the same
 }
 
-// recipients appends the user's sockets. The caller holds registry.mu, or its read lock.
+// recipients appends the user's sockets to to. The caller holds registry.mu at least for reading.
 func (u *user) recipients(to []recipient) []recipient {
 	prefix := u.subject[:strings.LastIndexByte(u.subject, '.')]
 	for _, s := range u.sockets {

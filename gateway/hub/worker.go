@@ -11,15 +11,14 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// backlog is how many messages may wait for a worker. nats.go drops what finds
-// no room; no receipt is sent for it, and gap.go tells the sockets that missed
-// it. A bound in bytes belongs here, too.
+// backlog is how many messages may wait in a worker's channel. nats.go drops further ones: they get
+// no receipt, and gap.go tells the sockets that missed them. A bound in bytes would go here, too.
 const backlog = 65536
 
-// workers share the users out between the processors.
+// workers distributes the users over one worker for each processor, by a hash of their subjects.
 type workers struct {
 	seed     maphash.Seed
-	channels []chan *nats.Msg // one for each worker; nil ends it
+	channels []chan *nats.Msg // one for each worker; a nil message ends the worker
 }
 
 func newWorkers() *workers {
@@ -30,13 +29,14 @@ func newWorkers() *workers {
 	return w
 }
 
-// channel returns where a user's messages go, whichever subscription they come from.
+// channel returns the channel for the messages of a user. It is the same for every subscription of
+// the user.
 func (w *workers) channel(subject string) chan *nats.Msg {
 	return w.channels[maphash.String(w.seed, subject)%uint64(len(w.channels))]
 }
 
-// A worker handles the messages from NATS of the users that hash to it. One
-// goroutine runs it; it has no lock.
+// A worker handles the messages from NATS for the users that hash to it. Its fields are used by the
+// goroutine of run only.
 type worker struct {
 	node       string
 	nc         *nats.Conn
@@ -46,15 +46,15 @@ type worker struct {
 	dropped    *prometheus.CounterVec
 	messages   <-chan *nats.Msg
 
-	received time.Time   // when the last message was
-	ahead    *nats.Msg   // received, and yet to be handled
-	ended    bool        // no message will come
-	batch    []*nats.Msg // being handled: events of one user, or one message with an operation
-	events   []emit      // those of batch
-	receipt  []byte      // room for the next one
+	received time.Time   // when the last message was received
+	ahead    *nats.Msg   // the next message: received, but not in batch
+	ended    bool        // the nil message was received
+	batch    []*nats.Msg // the messages being handled: events of one user, or one operation
+	events   []emit      // events[i] is that of batch[i]
+	receipt  []byte      // buffer for the next receipt
 }
 
-// run handles messages until nil comes.
+// run handles messages until it receives nil.
 func (w *worker) run() {
 	w.received = time.Now()
 	w.batch, w.events = make([]*nats.Msg, 0, burstEvents), make([]emit, burstEvents)
@@ -76,8 +76,8 @@ func (w *worker) run() {
 	}
 }
 
-// next waits for a message and, if it is an event, takes those for the same
-// user that are right behind it. It returns false at the end.
+// next fills batch: it waits for a message and, if that is an event, adds the events for the same
+// user that directly follow it in the channel. It returns false at the end.
 func (w *worker) next() bool {
 	clear(w.batch)
 	w.batch = w.batch[:0]
@@ -106,6 +106,8 @@ func follows(first, m *nats.Msg) bool {
 	return m.Subject == first.Subject && m.Header.Get(wire.HeaderOp) == "" && first.Header.Get(wire.HeaderOp) == ""
 }
 
+// take stores a message received from the channel in ahead. A full channel may mean that messages
+// were dropped.
 func (w *worker) take(m *nats.Msg) {
 	before := w.received
 	w.received = time.Now()
@@ -115,9 +117,9 @@ func (w *worker) take(m *nats.Msg) {
 	w.ahead, w.ended = m, m == nil
 }
 
-// deliver sends the events of the batch to the sockets of their user. The
-// receipts come after the write: the events that they count are in the kernel,
-// or in a queue that the kernel had no room for.
+// deliver sends the events of the batch to the sockets of their user, then answers each with its
+// receipt. So an event that a receipt counts was written to the kernel, or is in a socket's queue
+// because the kernel took no more.
 func (w *worker) deliver() {
 	var first, last *emit
 	for i, m := range w.batch {
@@ -143,7 +145,8 @@ func (w *worker) deliver() {
 	clear(w.events)
 }
 
-// answer sends a receipt, if one is asked for. Where NATS is silent it waits, and the worker with it.
+// answer publishes a receipt if the message has a reply subject. If NATS does not respond it
+// blocks, and so does the worker.
 func (w *worker) answer(m *nats.Msg, sockets int) {
 	if m.Reply == "" {
 		return

@@ -16,7 +16,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// counter reads one of a hub's metrics; reason may be "".
+// counter returns the value of a metric of the hub. reason is the label's value, "" if the metric has no label.
 func counter(t testing.TB, c prometheus.Collector, reason string) (value float64) {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
@@ -51,7 +51,7 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// A socket whose queue is full closes at its Flush, so that one comes also for it.
+// Flush is called even for a socket whose queue is full, because Flush closes it.
 func TestRefusingSocketIsFlushed(t *testing.T) {
 	b := newBench(t)
 	c := &flushes{}
@@ -59,7 +59,7 @@ func TestRefusingSocketIsFlushed(t *testing.T) {
 	if err := b.register(s, "user.42"); err != nil {
 		t.Fatal(err)
 	}
-	// Its Flush ends it, as a session's does: the hub's lock must be free then.
+	// Its Flush detaches it, as a session's does, so the registry's lock must be free.
 	c.onFlush = func() { b.hub.Detach(s) }
 	if r, ok := b.emit(event("user.42", `["e"]`)); !ok || r.Sockets != 0 {
 		t.Errorf("%+v, %v", r, ok)
@@ -78,7 +78,7 @@ func (*flushes) Send(*Message) bool { return false }
 func (c *flushes) Flush() bool      { c.onFlush(); return false }
 func (c *flushes) Close()           { c.onClose() }
 
-// A Conn that the bus closes detaches within Close: the hub's lock must be free.
+// A Conn may call Detach within Close, so the registry's lock must be free.
 func TestDisconnectDetaches(t *testing.T) {
 	b := newBench(t)
 	for range 3 {
@@ -99,8 +99,8 @@ func TestDisconnectDetaches(t *testing.T) {
 	}
 }
 
-// An operation of a later version is not taken for an event and not answered:
-// its publisher must not believe that it was done.
+// An unknown operation, of a later version, is not delivered as an event. It is not answered either, so that its
+// publisher does not take it for done.
 func TestUnknownOp(t *testing.T) {
 	b := newBench(t)
 	page, _ := b.page("user.42")
@@ -133,8 +133,7 @@ func TestUnknownOp(t *testing.T) {
 	}
 }
 
-// However many sockets a user has here, there is one subscription, and the
-// payload is encoded once: they share a Message.
+// All sockets of a user share one subscription and one Message, so the payload is encoded once.
 func TestOneSubscriptionForAllSockets(t *testing.T) {
 	const sockets = 100
 	b := newBench(t)
@@ -173,8 +172,7 @@ func TestStat(t *testing.T) {
 	}
 }
 
-// A list of which NATS refuses one subject leaves nothing behind; nor does one
-// that is too long.
+// A registration of several subjects leaves nothing behind if nats.go refuses one of them, or if they are too many.
 func TestAllOrNone(t *testing.T) {
 	b := newBench(t)
 	_, s := b.page("user.held")
@@ -196,8 +194,8 @@ func TestAllOrNone(t *testing.T) {
 	}
 }
 
-// A user's events keep their order also when its last socket goes and comes
-// back meanwhile: the new subscription feeds the same worker.
+// A user's events keep their order even if its last socket goes and comes back, because the new subscription feeds the
+// same worker.
 func TestOrderAcrossSubscriptions(t *testing.T) {
 	b := newBench(t)
 	busy, release := make(chan struct{}), make(chan struct{})
@@ -211,7 +209,7 @@ func TestOrderAcrossSubscriptions(t *testing.T) {
 		}
 	}
 	publish("user.blocker", `["e"]`)
-	<-busy // one worker stands still; what comes for its users waits
+	<-busy // one worker is blocked; the messages of its users wait
 
 	var pages []*recorder
 	for i := range 32 {
@@ -222,7 +220,7 @@ func TestOrderAcrossSubscriptions(t *testing.T) {
 		if err := b.pub.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		b.flush() // it has arrived
+		b.flush() // the message has arrived
 		b.hub.Unregister(s, []string{user})
 		if err := b.register(s, user); err != nil {
 			t.Fatal(err)
@@ -233,15 +231,14 @@ func TestOrderAcrossSubscriptions(t *testing.T) {
 	for i, page := range pages {
 		b.emit(event(fmt.Sprint("user.", i), `["fence"]`))
 		heard := page.take()
-		// Of the first, the other workers may have found nobody.
+		// The other workers may have handled the first ones while the user had no socket.
 		if want := []string{`["e",1]`, `["e",2]`, `["fence"]`}; !slices.Equal(heard, want) && !slices.Equal(heard, want[1:]) {
 			t.Errorf("user %d heard %q", i, heard)
 		}
 	}
 }
 
-// What this process emits itself is delivered, counted and answered as what
-// comes over the bus.
+// An event emitted in this process is delivered and counted, and gets a receipt, like one from NATS.
 func TestEmit(t *testing.T) {
 	b := newBench(t)
 	one, _ := b.page("user.42")
@@ -265,13 +262,12 @@ func TestEmit(t *testing.T) {
 	}
 }
 
-// Several goroutines emit to one user while sockets of his come and go: all
-// that stay hear the same, the others a part of it in the same order, and
-// receipts count what is heard.
+// Several goroutines emit to one user while some of its sockets come and go. All sockets that stay get the same events
+// in the same order, the others a part of them in that order. The receipts count the events that were received.
 func TestOneOrderForAllSockets(t *testing.T) {
 	b := newBench(t)
 	var pages []*recorder
-	for range 2*few + 1 {
+	for range 2*batchSockets + 1 {
 		page, _ := b.page("user.42")
 		pages = append(pages, page)
 	}

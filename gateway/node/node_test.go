@@ -53,6 +53,21 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 	return b
 }
 
+// A start that fails leaves nothing running: neither a goroutine, for which
+// TestMain looks, nor anything that Close could not take.
+func TestStartThatFails(t *testing.T) {
+	nc := natstest.Connect(t, natstest.Start(t))
+	n, err := New(DefaultConfig(), "gw", nc, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	if err := n.Start(); err == nil {
+		t.Error("it started on a connection that is closed")
+	}
+	n.Close()
+}
+
 // A browser that is turned away is counted, and each reason has its series from the start.
 func TestRefusedIsCounted(t *testing.T) {
 	b := start(t, func(c *Config) { c.MaxSockets = 1 })

@@ -9,53 +9,53 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// An endpoint is the part of a [stream] that never waits: its state, its windows,
-// and what happens to them. Messages to the peer, the other node, are put into a
-// queue for the sender. It is safe for concurrent use.
+// An endpoint is the part of a [stream] whose methods never wait: its state, its windows, and the
+// messages and calls that change them. Messages to the peer, the node at the other end, go into a
+// queue of the sender. It is safe for concurrent use.
 type endpoint struct {
 	key
 	node *local
 
 	mu      sync.Mutex // taken before the sender's mu; no other lock is taken under it
-	changed sync.Cond  // on mu: the state, what can be read or written, or a deadline has changed
+	changed sync.Cond  // on mu: the state, the bytes to read, the room to write or a deadline has changed
 	// Guarded by mu.
 	state   state
-	err     error // nil until the state is final, then why
+	err     error // why the state is final; nil before
 	in      inbound
 	out     outbound
-	linger  bool   // Close lets the peer read what was written
-	onBreak func() // called once, if the stream breaks
+	linger  bool   // whether Close still delivers the bytes written
+	onBreak func() // called once if the stream breaks; may be nil
 	deadlines
 
 	queue sendQueue // guarded by the sender's mu
 }
 
-// A key tells streams apart: each node numbers those that it opens.
+// A key identifies a stream at this node. Each node numbers the streams that it opens.
 type key struct {
 	peer   string // the name of the other node
-	id     uint64
-	opened bool // by this node
+	id     uint64 // given by the node that opened the stream
+	opened bool   // whether this node opened it
 }
 
-// A local is what all streams of a node have in common.
+// A local holds what all streams of this node share.
 type local struct {
-	name   string
+	name   string // of this node
 	sender *sender
-	forget func(key) // called without any lock, once the stream is no more
+	forget func(key) // called when a stream has ended, with no lock held
 }
 
-// Causes of the end of a stream.
+// Reasons why a stream breaks.
 var (
-	errNobody = errors.New("relay: there is no such node")
+	errNobody = errors.New("relay: no node has this name")
 	errLost   = errors.New("relay: a message was lost")
-	errBroken = errors.New("relay: broken by the other node")
-	errSilent = errors.New("relay: the other node is silent")
+	errBroken = errors.New("relay: the other node broke the stream")
+	errSilent = errors.New("relay: the other node sends no messages")
 	errBus    = errors.New("relay: the connection to NATS was lost")
-	errSend   = errors.New("relay: NATS has not taken a message")
+	errSend   = errors.New("relay: a message could not be published on NATS")
 )
 
-// say queues a message about the stream. The caller holds mu.
-func (e *endpoint) say(kind byte, number uint64, data []byte) {
+// enqueue queues a message about the stream for the peer. The caller holds mu.
+func (e *endpoint) enqueue(kind byte, number uint64, data []byte) {
 	m := message{kind: kind, origin: fromAcceptor, from: e.node.name, id: e.id, number: number, data: data}
 	if e.opened {
 		m.origin = fromOpener
@@ -70,13 +70,13 @@ func (e *endpoint) say(kind byte, number uint64, data []byte) {
 	e.node.sender.put(&e.queue, out)
 }
 
-// sent is told by the sender whether NATS has taken a message.
+// sent is called by the sender when a message was published, or could not be.
 func (e *endpoint) sent(m outgoing, err error) {
 	if err != nil {
 		if m.kind == kindOpen || m.kind == kindData {
 			e.fail(fmt.Errorf("%w: %w", errSend, err), true)
 		}
-		// Other messages are not repeated: the pulse breaks the stream once NATS is back.
+		// Other messages are not sent again: the pulse breaks the stream after the reconnect.
 		return
 	}
 	e.mu.Lock()
@@ -90,24 +90,25 @@ func (e *endpoint) sent(m outgoing, err error) {
 	e.changed.Broadcast()
 }
 
-// open asks the peer to accept the stream. It is called once, before any other method.
+// open queues the message that asks the peer to accept the stream. It must be called once, before
+// any other method.
 func (e *endpoint) open() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.state == stateOpening { // else the node has closed meanwhile
-		e.say(kindOpen, 0, nil)
+	if e.state == stateOpening { // else the node has been closed since
+		e.enqueue(kindOpen, 0, nil)
 	}
 }
 
-// hear takes a message of the peer, which may break the stream.
-func (e *endpoint) hear(m message) {
-	if why := e.take(m); why != nil {
+// receive handles a message of the peer. An invalid one breaks the stream.
+func (e *endpoint) receive(m message) {
+	if why := e.apply(m); why != nil {
 		e.fail(why, !errors.Is(why, errBroken))
 	}
 }
 
-// take applies a message; its error is why the stream breaks.
-func (e *endpoint) take(m message) error {
+// apply applies a message of the peer. An error is the reason why the stream must break.
+func (e *endpoint) apply(m message) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.state.final() {
@@ -124,7 +125,7 @@ func (e *endpoint) take(m message) error {
 		if m.kind == kindEnd {
 			e.state = e.state.after(eventRemoteEnds)
 		}
-	case kindTaken:
+	case kindRead:
 		if err := e.out.peerRead(m.number); err != nil {
 			return err
 		}
@@ -135,7 +136,8 @@ func (e *endpoint) take(m message) error {
 	return nil
 }
 
-// fail breaks the stream and drops what was not sent. With tell, the peer is told.
+// fail breaks the stream for the given reason and drops the messages not sent yet. If tell is set,
+// it tells the peer.
 func (e *endpoint) fail(why error, tell bool) {
 	e.mu.Lock()
 	if e.state.final() {
@@ -146,7 +148,7 @@ func (e *endpoint) fail(why error, tell bool) {
 	e.finish(eventBreaks, why)
 	e.node.sender.drop(&e.queue)
 	if tell {
-		e.say(kindBreak, 0, nil)
+		e.enqueue(kindBreak, 0, nil)
 	}
 	e.mu.Unlock()
 	e.node.forget(e.key)
@@ -155,8 +157,8 @@ func (e *endpoint) fail(why error, tell bool) {
 	}
 }
 
-// Close ends the stream. What was written still arrives, unless SetLinger(0) was
-// called and the peer has not ended its writing. The error is always nil.
+// Close ends the stream. Bytes already written are still delivered, unless SetLinger(0) was called
+// and the peer still writes. The error is always nil.
 func (e *endpoint) Close() error {
 	e.mu.Lock()
 	if e.state.final() {
@@ -167,7 +169,7 @@ func (e *endpoint) Close() error {
 		e.endWrites()
 	} else {
 		e.node.sender.drop(&e.queue)
-		e.say(kindBreak, 0, nil)
+		e.enqueue(kindBreak, 0, nil)
 	}
 	e.finish(eventCloses, net.ErrClosed)
 	e.mu.Unlock()
@@ -175,7 +177,7 @@ func (e *endpoint) Close() error {
 	return nil
 }
 
-// finish makes the state final and drops what was not read. The caller holds mu.
+// finish makes the state final and drops the bytes that were not read. The caller holds mu.
 func (e *endpoint) finish(ev event, why error) {
 	e.state, e.err = e.state.after(ev), why
 	e.in.queue, e.onBreak = nil, nil
@@ -183,8 +185,8 @@ func (e *endpoint) finish(ev event, why error) {
 	e.changed.Broadcast()
 }
 
-// CloseWrite ends the writing: the peer reads what was written, then the end.
-// What the peer has written until it hears of the end can be read.
+// CloseWrite ends the writing direction. The peer reads the bytes written before, then io.EOF.
+// Reading goes on until the peer ends its own direction.
 func (e *endpoint) CloseWrite() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -194,15 +196,16 @@ func (e *endpoint) CloseWrite() {
 	}
 }
 
-// endWrites tells the peer once that this node writes no more. The caller holds mu.
+// endWrites tells the peer, once, that this node writes no more. The caller holds mu.
 func (e *endpoint) endWrites() {
 	if !e.state.localEnded() {
 		e.state = e.state.after(eventLocalEnds)
-		e.say(kindEnd, e.out.messages, nil)
+		e.enqueue(kindEnd, e.out.messages, nil)
 	}
 }
 
-// SetLinger is as of a [net.TCPConn]: with 0, Close drops what the peer has not read.
+// SetLinger sets what Close does, as that of a [net.TCPConn]: with 0, Close drops bytes that were
+// not delivered. Any other value means that Close delivers them. The error is always nil.
 func (e *endpoint) SetLinger(seconds int) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -210,9 +213,9 @@ func (e *endpoint) SetLinger(seconds int) error {
 	return nil
 }
 
-// breaking sets what is called, without any lock, if the stream breaks. It
-// reports whether the stream is still there; if not, nothing is called.
-func (e *endpoint) breaking(onBreak func()) bool {
+// setOnBreak sets the function that is called, with no lock held, if the stream breaks. It returns
+// false, and sets nothing, if the stream has ended already.
+func (e *endpoint) setOnBreak(onBreak func()) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.state.final() {
@@ -222,14 +225,15 @@ func (e *endpoint) breaking(onBreak func()) bool {
 	return true
 }
 
-// over reports whether the peer hears no more.
-func (e *endpoint) over() bool {
+// peerDone reports whether the peer reads no more: it has ended its writing, or the stream has
+// ended.
+func (e *endpoint) peerDone() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.state.final() || e.state.remoteEnded()
 }
 
-// cause returns why the stream is no more, or nil.
+// cause returns why the stream has ended, or nil if it has not.
 func (e *endpoint) cause() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
-// Each operation takes no other locks than are written here, so that none can
-// close a circle: what needs two of them takes them in the order of relay.go.
+// Each operation takes only the locks listed here, so no cycle is possible: operations that need
+// two take them in the order of relay.go.
 func TestLocks(t *testing.T) {
 	s := natstest.Start(t)
 	a, _ := startNode(t, s, 0)
@@ -60,7 +60,7 @@ func TestLocks(t *testing.T) {
 	}
 }
 
-// A stream is not locked while the table forgets it, nor the table while its streams break.
+// No stream is locked while the table removes it. The table is not locked while its streams break.
 func TestTableAndStreamApart(t *testing.T) {
 	s := natstest.Start(t)
 	a, _ := startNode(t, s, 0)
@@ -73,7 +73,7 @@ func TestTableAndStreamApart(t *testing.T) {
 	matching := make(chan struct{})
 	running.Go(func() {
 		a.table.breakAll(errSilent, func(key) bool {
-			close(matching) // with the table locked
+			close(matching) // called with the table locked
 			return true
 		})
 	})

@@ -6,43 +6,43 @@ import (
 	"strings"
 )
 
-// A message is what one node tells another about a stream, or about itself.
+// A message goes from one node to another. It is about a stream, or says that the node is alive.
 type message struct {
 	kind   byte
 	origin byte   // fromOpener or fromAcceptor
 	from   string // name of the node that sends it
 	id     uint64 // of the stream, given by the node that opened it
-	number uint64 // kindData, kindEnd: how many of these came before it; kindTaken: bytes
+	number uint64 // kindData, kindEnd: the number of such messages before it; kindRead: bytes read in all
 	data   []byte // kindData only
 }
 
 // Kinds of messages.
 const (
-	kindOpen  = 'o' // the stream begins
-	kindData  = 'd' // the next bytes
-	kindEnd   = 'e' // the sender of this message writes no more
-	kindTaken = 't' // how many bytes were read in all: the window has room for others
-	kindBreak = 'b' // the stream is no more
-	kindAlive = 'a' // of no stream: the node is there
+	kindOpen  = 'o' // opens the stream
+	kindData  = 'd' // carries the next bytes
+	kindEnd   = 'e' // the node writes no more
+	kindRead  = 't' // how many bytes the node has read in all, which makes room in the window
+	kindBreak = 'b' // breaks the stream
+	kindAlive = 'a' // about no stream: the node is alive
 )
 
-// Which end of the stream has sent a message.
+// Origins: which end of the stream has sent a message.
 const (
 	fromOpener   = '>'
 	fromAcceptor = '<'
 )
 
 const (
-	// nameLength is the length of a node's name, in characters 0-9, a-f.
+	// nameLength is the length of a node's name, which consists of the characters 0-9 and a-f.
 	nameLength = 16
 	// headLength is the length of an encoded message without its data, in bytes.
 	headLength = 2 + nameLength + 8 + 8
-	// maxData is how many bytes of data a message carries at most, far below
-	// the 1 MB that NATS allows by default.
+	// maxData is the largest data of a message, in bytes. It is far below 1 MB,
+	// the default limit of NATS.
 	maxData = 32 << 10
 )
 
-var errMessage = errors.New("not a message between nodes")
+var errMessage = errors.New("relay: malformed message")
 
 // append appends the encoded message to b.
 func (m message) append(b []byte) []byte {
@@ -53,7 +53,8 @@ func (m message) append(b []byte) []byte {
 	return append(b, m.data...)
 }
 
-// parse decodes a message. Its data refers to b. Its name is safe in a subject.
+// parse decodes a message. m.data refers to b. m.from is valid as a token of a subject. The only
+// error is errMessage.
 func parse(b []byte) (message, error) {
 	if len(b) < headLength || len(b) > headLength+maxData {
 		return message{}, errMessage

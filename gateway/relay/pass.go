@@ -11,30 +11,32 @@ import (
 )
 
 const (
-	// postTime bounds a POST that is passed on, from its first byte to its answer.
+	// postTime bounds a POST that is passed on, from the start of passing it on to the end of its
+	// answer.
 	postTime = time.Minute
-	// writeTime is how long a browser's network may take nothing of an answer
-	// or a websocket. The session's node closes a slow session earlier, as its
-	// own limit says; this one only frees the connection.
+	// writeTime is how long a write to a browser may make no progress before
+	// its connection is closed. The session's node has limits of its own for a
+	// slow browser; this limit only frees the connection.
 	writeTime = 30 * time.Second
 )
 
-// Results of passing on, as the metric names them.
+// Values of the metric's label result.
 const (
-	resultPassed = "passed"
-	resultNobody = "nobody" // there is no such node
-	resultFailed = "failed" // the other node, the browser or NATS failed before the answer was complete
-	resultFull   = "full"   // too many requests are being passed on
-	resultLeaves = "leaves" // this node drains, and the request would not end before it stops
+	resultPassed   = "passed"
+	resultNobody   = "nobody" // no node has this name
+	resultFailed   = "failed" // the other node, the browser or NATS failed before the answer was complete
+	resultFull     = "full"   // too many requests are being passed on
+	resultDraining = "leaves" // this node drains, and the request might outlast it
 )
 
-// Kinds of requests, as the metric names them.
+// Values of the metric's label kind.
 const (
 	requestPoll      = "poll"
 	requestPost      = "post"
 	requestWebsocket = "websocket"
 )
 
+// kindOf returns the kind of a request.
 func kindOf(r *http.Request) string {
 	switch {
 	case r.Method == http.MethodPost:
@@ -45,19 +47,19 @@ func kindOf(r *http.Request) string {
 	return requestPoll
 }
 
-// Pass passes a request on to the node that has its session, and the answer
-// back. Of both it passes only what a session needs. It returns when the request
-// is answered; a websocket then goes on as a pipe. It returns false, and has
-// answered nothing, if there is no such node.
+// Pass passes a request on to the node that has its session, and the answer back to the browser. It
+// passes on only the headers and query parameters that a session needs. It returns when the request
+// is answered; a websocket then goes on as a pipe. It returns false, without an answer, if no node
+// has this name.
 //
-// The answer is 503 at the limit of streams, in a drain (except for a POST), and while
-// the connection to NATS is down.
+// The answer is 503 at the limit of streams, during a drain (except to a POST), and while NATS is
+// not connected.
 func (n *Node) Pass(w http.ResponseWriter, r *http.Request, node string) bool {
 	kind := kindOf(r)
 	result := n.pass(w, r, node, kind)
 	n.metrics.passed.WithLabelValues(kind, result).Inc()
 	switch result {
-	case resultFull, resultLeaves:
+	case resultFull, resultDraining:
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case resultNobody:
@@ -66,9 +68,11 @@ func (n *Node) Pass(w http.ResponseWriter, r *http.Request, node string) bool {
 	return true
 }
 
+// pass is Pass without the metric. It returns the result; Pass answers for resultFull,
+// resultDraining and resultNobody.
 func (n *Node) pass(w http.ResponseWriter, r *http.Request, node, kind string) string {
 	if kind != requestPost && n.pipes.stopped() {
-		return resultLeaves // a balancer that has not noticed yet asks another node
+		return resultDraining // on the 503 a balancer that still sends requests here tries another node
 	}
 	s, err := n.open(node)
 	switch {
@@ -87,10 +91,10 @@ func (n *Node) pass(w http.ResponseWriter, r *http.Request, node, kind string) s
 	release := context.AfterFunc(ctx, func() { _ = s.Close() })
 
 	out := request(r, kind)
-	if err := out.Write(s); err != nil && !s.over() {
+	if err := out.Write(s); err != nil && !s.peerDone() {
 		release()
 		_ = s.Close()
-		w.WriteHeader(http.StatusBadRequest) // the body did not come
+		w.WriteHeader(http.StatusBadRequest) // the body is incomplete
 		return resultFailed
 	}
 	in := bufio.NewReader(s)
@@ -114,7 +118,7 @@ func (n *Node) pass(w http.ResponseWriter, r *http.Request, node, kind string) s
 	return resultFailed
 }
 
-// join makes the browser's connection and the stream a pipe, until either ends.
+// join takes over the browser's connection and starts the pipe that connects it with the stream.
 func (n *Node) join(w http.ResponseWriter, answer *http.Response, in *bufio.Reader, s *stream) {
 	p, err := newPipe(w, answer, in, s)
 	if err != nil {
@@ -122,13 +126,14 @@ func (n *Node) join(w http.ResponseWriter, answer *http.Response, in *bufio.Read
 		w.WriteHeader(http.StatusBadRequest) // not HTTP/1.1
 		return
 	}
-	if !s.breaking(p.reset) || !n.pipes.start(s, p.up, p.down) {
+	if !s.setOnBreak(p.reset) || !n.pipes.start(s, p.up, p.down) {
 		_ = s.Close()
 		p.reset()
 	}
 }
 
-// request returns what is passed on of a request.
+// request returns the request that is sent to the session's node: method, body and a few headers
+// and parameters of r.
 func request(r *http.Request, kind string) *http.Request {
 	query := r.URL.Query()
 	only := url.Values{}
@@ -154,7 +159,7 @@ func request(r *http.Request, kind string) *http.Request {
 	return out
 }
 
-// sendAnswer passes an answer back to the browser.
+// sendAnswer sends an answer to the browser and returns the result.
 func sendAnswer(w http.ResponseWriter, answer *http.Response) string {
 	for _, name := range []string{"Content-Type", "Content-Length"} {
 		if value := answer.Header.Get(name); value != "" {

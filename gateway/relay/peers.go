@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// silence is after how long without a message a peer is taken for dead.
+// silence is how long a peer may send nothing before it is considered dead.
 const silence = 5 * time.Second
 
 // peers are the nodes with which this node has streams.
@@ -17,12 +17,12 @@ type peers struct {
 
 type peer struct {
 	streams int       // in both directions
-	heard   time.Time // when its last message came
+	heard   time.Time // when its last message arrived
 }
 
 func newPeers() *peers { return &peers{known: make(map[string]*peer)} }
 
-// add counts a stream to the peer, which is known from its first stream on.
+// add counts a stream with the peer. The first one makes the peer known.
 func (p *peers) add(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -32,7 +32,7 @@ func (p *peers) add(name string) {
 	p.known[name].streams++
 }
 
-// remove undoes one add.
+// remove undoes one add. The last one removes the peer.
 func (p *peers) remove(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,7 +42,7 @@ func (p *peers) remove(name string) {
 	}
 }
 
-// heard notes that a message of the node came. Nodes without streams are ignored.
+// heard records that a message of the node has arrived. It ignores nodes without streams.
 func (p *peers) heard(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +51,8 @@ func (p *peers) heard(name string) {
 	}
 }
 
-// divide returns the names of the peers that were heard within silence, and of the others.
+// divide returns the names of the peers that have sent a message within silence, and of those that
+// have not.
 func (p *peers) divide() (alive []string, silent map[string]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,17 +11,18 @@ import (
 	"time"
 )
 
-// A pipe joins the connection of a browser with the stream to the node of its
-// session, once that node has accepted the websocket.
+// A pipe copies bytes between a browser's websocket connection and the stream to the node of its
+// session. It begins when that node has accepted the websocket.
 type pipe struct {
 	conn   net.Conn
 	stream *stream
-	early  []byte // what the browser has sent behind its handshake already
-	head   []byte // the answer to the handshake, and what came behind it already
+	early  []byte // bytes that the browser sent right after its handshake
+	head   []byte // the answer to the handshake, and the bytes that followed it
 }
 
-// newPipe takes the browser's connection from net/http. in has read the answer
-// from the stream, and maybe more.
+// newPipe takes the browser's connection over from net/http. answer was read from in, which reads
+// from the stream and may have buffered further bytes. The error is that of Hijack: the connection
+// is not HTTP/1.1.
 func newPipe(w http.ResponseWriter, answer *http.Response, in *bufio.Reader, s *stream) (*pipe, error) {
 	conn, browser, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -38,16 +39,16 @@ func newPipe(w http.ResponseWriter, answer *http.Response, in *bufio.Reader, s *
 	return &pipe{conn: conn, stream: s, early: early, head: head.Bytes()}, nil
 }
 
-// reset closes the browser's connection and drops what the browser has not taken.
+// reset closes the browser's connection and drops the bytes that the browser has not received.
 func (p *pipe) reset() {
 	if tcp, ok := p.conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // else the kernel keeps it for minutes
+		_ = tcp.SetLinger(0) // else the kernel retries for minutes
 	}
 	_ = p.conn.Close()
 }
 
-// up copies what the browser sends. Its end ends the websocket at the session's
-// node, and with that down, after everything that was sent until then.
+// up copies from the browser to the stream. When the browser's side ends, up ends the writing of
+// the stream. The session's node then closes the websocket, which ends down.
 func (p *pipe) up() {
 	defer p.stream.CloseWrite()
 	if _, err := p.stream.Write(p.early); err != nil {
@@ -68,7 +69,7 @@ func (p *pipe) up() {
 	}
 }
 
-// down copies what is for the browser, then closes both sides.
+// down copies from the stream to the browser. At the end it closes both.
 func (p *pipe) down() {
 	browser := &patientWriter{conn: p.conn}
 	_, _ = browser.Write(p.head)
@@ -85,8 +86,8 @@ func (p *pipe) down() {
 	_ = p.stream.Close()
 }
 
-// A patientWriter writes to a browser for as long as that takes some bytes
-// within writeTime.
+// A patientWriter writes to a browser's connection. A write fails if the connection takes nothing
+// for writeTime.
 type patientWriter struct {
 	conn   net.Conn
 	failed bool // a write has failed

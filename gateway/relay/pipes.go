@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// drainGrace is how long the last websockets have, at the end of a drain, to end.
+// drainGrace is how long drain waits, at its end, for the last pipes to end.
 const drainGrace = 500 * time.Millisecond
 
-// pipes are the websockets at this node whose sessions are on other nodes.
+// pipes holds the pipes of this node: the websockets whose sessions are on other nodes.
 type pipes struct {
 	running sync.WaitGroup // two goroutines for each pipe
 
 	mu sync.Mutex // no other lock is taken under it
 	// Guarded by mu.
-	draining bool // no further pipe begins
+	draining bool // no further pipe may start
 	open     map[*stream]struct{}
 }
 
 func newPipes() *pipes { return &pipes{open: make(map[*stream]struct{})} }
 
-// start adds a pipe and runs both of its directions; it ends with down. It
-// returns false, and runs nothing, in a drain.
+// start adds a pipe and runs up and down, its two directions. The pipe is removed when down
+// returns. start returns false, and runs nothing, after stop.
 func (p *pipes) start(s *stream, up, down func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -40,7 +40,7 @@ func (p *pipes) start(s *stream, up, down func()) bool {
 	return true
 }
 
-// stop lets no further pipe begin. It returns the streams of those that run.
+// stop makes start return false from now on. It returns the streams of the open pipes.
 func (p *pipes) stop() []*stream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,14 +59,16 @@ func (p *pipes) stopped() bool {
 	return p.draining
 }
 
+// len returns how many pipes are open.
 func (p *pipes) len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.open)
 }
 
-// drain ends the pipes evenly over the time given, each when its browser has
-// what the session's node had sent. It waits at most drainGrace longer.
+// drain calls stop and then ends the open pipes one by one, evenly over the given time. A browser
+// still gets the bytes that its session's node had sent. drain then waits for the last pipes, at
+// most for drainGrace. It returns early when ctx is done.
 func (p *pipes) drain(ctx context.Context, over time.Duration) {
 	streams := p.stop()
 	for i, s := range streams {

@@ -6,12 +6,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// pulseTime is how often nodes with streams between them say that they are there.
+// pulseTime is the interval of the messages by which a node tells its peers that it is alive.
 const pulseTime = time.Second
 
-// A pulse tells the peers each second that this node is there. It breaks the
-// streams to peers that are silent, and all streams once the connection to NATS
-// was lost and is back, because nobody knows which messages were lost with it.
+// A pulse tells the peers, every pulseTime, that this node is alive. It breaks the streams to peers
+// that are silent. After each reconnect to NATS it breaks all streams, because any of their
+// messages may have been lost.
 type pulse struct {
 	name  string // of this node
 	nc    *nats.Conn
@@ -19,7 +19,7 @@ type pulse struct {
 	peers *peers
 }
 
-// run works until stop is closed. It may wait for NATS, and holds no lock meanwhile.
+// run runs the pulse until stop is closed. It may wait for NATS, and holds no lock while it waits.
 func (p pulse) run(stop <-chan struct{}) {
 	tick := time.NewTicker(pulseTime)
 	defer tick.Stop()
@@ -38,7 +38,7 @@ func (p pulse) run(stop <-chan struct{}) {
 	}
 }
 
-// beat tells the peers that this node is there, and breaks the streams to the silent ones.
+// beat breaks the streams to silent peers and tells the others that this node is alive.
 func (p pulse) beat() {
 	alive, silent := p.peers.divide()
 	if len(silent) > 0 {
@@ -46,6 +46,6 @@ func (p pulse) beat() {
 	}
 	m := message{kind: kindAlive, origin: fromOpener, from: p.name}.append(nil)
 	for _, name := range alive {
-		_ = p.nc.Publish(subjectOf(name), m) // a lost one does no harm: silence is five of them
+		_ = p.nc.Publish(subjectOf(name), m) // losing one is harmless: a peer is silent only after five
 	}
 }

@@ -1,30 +1,29 @@
-// Package relay lets any node answer any request of a session: one that gets
-// a request of a session on another node passes it on over NATS.
+// Package relay lets a browser send the requests of its session to any node, so that a balancer
+// needs no sticky sessions. A node that gets a request of a session on another node passes it on to
+// that node over NATS.
 //
 //	browser ──▶ balancer ──▶ this node ──Pass──▶ stream ──NATS──▶ stream ──http.Server──▶ the session's node
 //
-// A stream is a connection made of NATS messages, with a window in each
-// direction. On it goes what goes between any HTTP client and server, so that
-// the session's node answers as if the browser had asked it itself: polls that
-// wait, bodies of any size, a browser that goes away, websockets.
-// docs/decisions/0009 says why so.
+// A stream is a connection between two nodes made of NATS messages, with a window in each
+// direction. It carries HTTP, so the session's node answers the request like one that came directly
+// from the browser. That includes long polls, bodies of any size, aborted requests and websockets.
+// docs/decisions/0009 gives the reasons.
 //
-// The parts, each in the file of its name; an arrow says what calls what:
+// The parts, each in the file of its name. An arrow points from the caller to the called:
 //
 //	pass ──▶ pipes ──▶ stream ──▶ endpoint ──▶ sender ──▶ NATS    requests and answers go out
 //	NATS ──▶ relay ──▶ table, endpoint, listener                  messages come in
-//	pulse ──▶ peers, table                                        the death of a node is noticed
+//	pulse ──▶ peers, table                                        dead nodes are detected
 //
-// A lock is held for some steps in memory, never while NATS, a browser's
-// connection or another goroutine is waited for. nats.go keeps its callers
-// waiting while it connects. So only goroutines that hold no lock call it: the
-// sender, the pulse, and the callers of [Node.Start] and [Node.Close]. The order
-// in which locks are taken:
+// No lock is held while a goroutine waits for NATS, for a browser's connection or for another
+// goroutine. nats.go blocks its callers while it connects. So only these call it, without holding a
+// lock: the sender, the pulse, and the callers of [Node.Start] and [Node.Close]. Locks are taken in
+// this order:
 //
 //	table.mu, then peers.mu
 //	endpoint.mu, then sender.mu
 //
-// No other two are held together; pipes.mu is held alone.
+// No other two are held at the same time; pipes.mu is held alone.
 package relay
 
 import (
@@ -42,11 +41,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A Node passes on the requests of other nodes' sessions, and answers those
-// that other nodes pass on to it. It is safe for concurrent use.
+// A Node passes requests of other nodes' sessions on to these nodes, and answers the requests that
+// other nodes pass on to it. It is safe for concurrent use, except for Start and Close.
 type Node struct {
-	// Name is what the ids of this node's sessions begin with: 16 characters
-	// 0-9, a-f, made at random by New.
+	// Name is random, made by New: 16 characters 0-9 and a-f. The ids of this
+	// node's sessions begin with it.
 	Name string
 
 	nc      *nats.Conn
@@ -69,9 +68,9 @@ type Node struct {
 	sending sync.WaitGroup // the sender, which ends last
 }
 
-// New returns a node that does nothing before Start. limit bounds the streams
-// that this node opens, and likewise those that other nodes open to it; 0 is no
-// limit. nc stays the caller's to close.
+// New returns a node that does nothing before Start. limit is the maximum number of streams that
+// this node opens, and also of those that other nodes open to it; 0 means no limit. The caller
+// closes nc.
 func New(nc *nats.Conn, limit int, log *slog.Logger, reg prometheus.Registerer) *Node {
 	var random [nameLength / 2]byte
 	_, _ = rand.Read(random[:]) // never fails
@@ -88,9 +87,9 @@ func New(nc *nats.Conn, limit int, log *slog.Logger, reg prometheus.Registerer) 
 	return n
 }
 
-// Start subscribes to what other nodes say; handler answers the requests that
-// they pass on. Close must follow if the error is nil, and must not otherwise:
-// then nothing runs.
+// Start subscribes to the messages of other nodes and starts the node's goroutines. handler answers
+// the requests that other nodes pass on. After an error nothing runs, and Close must not be called.
+// Otherwise the caller must call Close.
 func (n *Node) Start(handler http.Handler) error {
 	for subject, handle := range map[string]nats.MsgHandler{
 		subjectOf(n.Name):       n.receive,
@@ -110,9 +109,9 @@ func (n *Node) Start(handler http.Handler) error {
 	return nil
 }
 
-// Close breaks all streams and returns when nothing runs any more. The sessions
-// of this node must have ended before. Close waits for NATS while nats.go
-// connects, and for handlers at most for closeTime.
+// Close breaks all streams and returns when the node's goroutines have ended. The caller ends the
+// sessions of this node first. Close waits for handlers for 5 seconds at most, and for nats.go
+// while that connects.
 func (n *Node) Close() {
 	close(n.stop)
 	n.table.close()
@@ -133,8 +132,8 @@ func (n *Node) unsubscribe() {
 	n.subs = nil
 }
 
-// open opens a stream to another node. It waits until NATS has taken the message
-// that does so; whether the node exists shows only in the use of the stream.
+// open opens a stream to another node. It waits until the opening message is published. If no node
+// has this name, the stream breaks later with errNobody.
 func (n *Node) open(to string) (*stream, error) {
 	s, err := n.table.open(n.local, to)
 	if err != nil {
@@ -147,7 +146,7 @@ func (n *Node) open(to string) (*stream, error) {
 	return s, nil
 }
 
-// receive takes a message of another node. It waits for nothing.
+// receive handles a message of another node. It never waits.
 func (n *Node) receive(msg *nats.Msg) {
 	m, err := parse(msg.Data)
 	if err != nil {
@@ -158,16 +157,17 @@ func (n *Node) receive(msg *nats.Msg) {
 	s := n.table.find(k)
 	switch {
 	case s != nil && m.kind != kindOpen:
-		s.hear(m)
-	case s != nil: // an open that came twice
+		s.receive(m)
+	case s != nil: // a second kindOpen: ignored
 	case m.kind == kindOpen && !k.opened && n.table.accept(n.local, k, n.listener.offer):
 	case m.kind == kindOpen, m.kind == kindData:
-		// The other node has to know that there is no such stream here.
+		// Tell the other node that this node does not have the stream.
 		refuse(n.local, k)
 	}
 }
 
-// receiveNobody takes from NATS that there is no such node as a stream was opened to.
+// receiveNobody handles NATS's answer "no responders" to a kindOpen: no node has the name that the
+// stream was opened to.
 func (n *Node) receiveNobody(msg *nats.Msg) {
 	if msg.Header.Get("Status") != "503" {
 		return
@@ -177,17 +177,17 @@ func (n *Node) receiveNobody(msg *nats.Msg) {
 	}
 }
 
-// Drain ends the websockets that lead to other nodes evenly over the time
-// given, each when the browser has what the session's node had sent: their
-// browsers come back to other nodes one after the other. From its call on, Pass
-// passes on POSTs only: polls and websockets would have to end with this node,
-// and a browser that has just come back elsewhere would lose its connection
-// again. Drain returns when the websockets have ended, when ctx is done, or half
-// a second after the time given.
+// Drain ends the websockets whose sessions are on other nodes, one by one, evenly over the given
+// time. Their browsers still get the bytes that the session's node had sent, and then reconnect to
+// other nodes. Once Drain is called, Pass passes on POSTs only: a new poll or websocket would lose
+// its connection again when this node stops. Drain returns when the websockets have ended, when ctx
+// is done, or half a second after the given time.
 func (n *Node) Drain(ctx context.Context, over time.Duration) { n.pipes.drain(ctx, over) }
 
-// Pipes returns how many websockets lead to other nodes. It waits for nothing.
+// Pipes returns how many websockets at this node have their sessions on other nodes. It never
+// waits.
 func (n *Node) Pipes() int { return n.pipes.len() }
 
-// Streams returns how many streams there are, in both directions. It waits for nothing.
+// Streams returns how many streams this node has, opened by itself or by other nodes. It never
+// waits.
 func (n *Node) Streams() int { return n.table.len() }

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startNode starts a node. The streams that others open come out of accepted.
+// startNode starts a node. The streams that other nodes open are sent to accepted.
 func startNode(t testing.TB, s *server.Server, limit int) (n *Node, accepted chan *stream) {
 	t.Helper()
 	return startNodeOn(t, natstest.Connect(t, s), limit, prometheus.NewRegistry())
@@ -81,7 +81,7 @@ func pair(t testing.TB) (here, there *stream, nodes []*Node) {
 	return here, there, []*Node{a, b}
 }
 
-// A node that could not start has nothing to close: TestMain finds what still runs.
+// After a failed Start nothing runs: TestMain finds goroutines that still do.
 func TestStartFails(t *testing.T) {
 	nc := natstest.Connect(t, natstest.Start(t))
 	nc.Close()
@@ -108,7 +108,7 @@ func wantNoStreams(t testing.TB, nodes ...*Node) {
 	}
 }
 
-// Bytes arrive as they were written, in both directions at once, however they are cut.
+// Bytes arrive in order, in both directions at once, for any sizes of reads and writes.
 func TestStreamCarriesBytes(t *testing.T) {
 	here, there, _ := pair(t)
 	sent := make([]byte, 5<<20)
@@ -151,7 +151,7 @@ func TestWindow(t *testing.T) {
 	_ = here.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 	n, err := here.Write(fill)
 	wantErr(t, "Write", err, os.ErrDeadlineExceeded)
-	if n >= window || n < window-100 { // a request was written before
+	if n >= window || n < window-100 { // the window already holds a request
 		t.Errorf("%d bytes were taken", n)
 	}
 	if n, err := here.TryWrite(fill); n != 0 || err != nil {
@@ -170,7 +170,7 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// What was written before a close arrives, and then the end.
+// Bytes written before Close arrive, and then the end.
 func TestClose(t *testing.T) {
 	here, there, nodes := pair(t)
 	if _, err := here.Write(make([]byte, 100_000)); err != nil {
@@ -188,7 +188,7 @@ func TestClose(t *testing.T) {
 	wantNoStreams(t, nodes...)
 }
 
-// An end that has closed its writing still reads what the peer had written, and the peer's end.
+// After CloseWrite, the bytes that the peer writes and its end can still be read.
 func TestCloseWrite(t *testing.T) {
 	here, there, nodes := pair(t)
 	if _, err := there.Write(make([]byte, 100_000)); err != nil {
@@ -202,7 +202,7 @@ func TestCloseWrite(t *testing.T) {
 	wantErr(t, "Read", err, io.EOF)
 	_, err = there.Write([]byte("x"))
 	wantErr(t, "Write", err, syscall.EPIPE)
-	_ = there.SetLinger(0) // without effect: the peer has ended and waits for the rest
+	_ = there.SetLinger(0) // has no effect: the peer has ended its writing and reads on
 	_ = there.Close()
 	if n, err := io.Copy(io.Discard, here); n != 100_000 || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
@@ -211,11 +211,11 @@ func TestCloseWrite(t *testing.T) {
 	wantNoStreams(t, nodes...)
 }
 
-// After SetLinger(0) a close drops what was written.
+// After SetLinger(0), Close drops bytes that were not delivered.
 func TestBreak(t *testing.T) {
 	here, there, nodes := pair(t)
 	told := make(chan struct{})
-	there.breaking(func() { close(told) })
+	there.setOnBreak(func() { close(told) })
 	if _, err := here.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestBreak(t *testing.T) {
 	wantNoStreams(t, nodes...)
 }
 
-// A read that waits ends at its deadline, also at one that is set later.
+// A waiting read ends at its deadline, even if the deadline is set during the wait.
 func TestReadDeadline(t *testing.T) {
 	here, _, _ := pair(t)
 	ended := make(chan error, 1)
@@ -242,13 +242,13 @@ func TestReadDeadline(t *testing.T) {
 	wantErr(t, "Read", err, os.ErrDeadlineExceeded)
 }
 
-// A message that is missing, comes twice or was never sent breaks the stream on both nodes.
+// A missing, repeated or impossible message breaks the stream on both nodes.
 func TestLoss(t *testing.T) {
 	for name, m := range map[string]message{
 		"lost":            {kind: kindData, number: 2, data: []byte("x")},
 		"doubled":         {kind: kindData, number: 0, data: []byte("x")},
 		"end before data": {kind: kindEnd, number: 2},
-		"taken too much":  {kind: kindTaken, number: 1 << 40},
+		"taken too much":  {kind: kindRead, number: 1 << 40},
 		"beyond window":   {kind: kindData, number: 1, data: make([]byte, maxData)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -273,7 +273,8 @@ func TestLoss(t *testing.T) {
 	}
 }
 
-// Data and opens of a stream that does not exist are answered with a break; other messages are not answered.
+// Data and opens of a stream that does not exist are answered with a break; other messages are not
+// answered.
 func TestUnknownStream(t *testing.T) {
 	s := natstest.Start(t)
 	n, _ := startNode(t, s, 0)
@@ -286,7 +287,7 @@ func TestUnknownStream(t *testing.T) {
 	for _, b := range [][]byte{nil, []byte("x"), message{kind: kindData, origin: fromOpener, from: "aaaaaaaa.aaaaaa>", id: 1, data: []byte("x")}.append(nil),
 		message{kind: kindEnd, origin: fromOpener, from: name, id: 1}.append(nil),
 		message{kind: kindBreak, origin: fromOpener, from: name, id: 1}.append(nil),
-		message{kind: kindTaken, origin: fromOpener, from: name, id: 1}.append(nil),
+		message{kind: kindRead, origin: fromOpener, from: name, id: 1}.append(nil),
 		message{kind: kindAlive, origin: fromOpener, from: name}.append(nil),
 		message{kind: kindData, origin: fromOpener, from: name, id: 7, data: []byte("x")}.append(nil),
 		message{kind: kindOpen, origin: fromAcceptor, from: name, id: 8}.append(nil)} {
@@ -306,7 +307,7 @@ func TestUnknownStream(t *testing.T) {
 	wantNoStreams(t, n)
 }
 
-// No stream is opened or accepted beyond the limit; one that ends makes room.
+// No stream is opened or accepted beyond the limit. A stream that ends makes room.
 func TestLimit(t *testing.T) {
 	s := natstest.Start(t)
 	a, _ := startNode(t, s, 2)
@@ -339,7 +340,7 @@ func TestLimit(t *testing.T) {
 	join(t, a, b, accepted)
 }
 
-// A lost connection to NATS may have lost messages: no stream outlives it.
+// All streams break when the connection to NATS was lost, because messages may be missing.
 func TestReconnect(t *testing.T) {
 	s := natstest.Start(t)
 	a, _ := startNode(t, s, 0)
@@ -355,7 +356,7 @@ func TestReconnect(t *testing.T) {
 	join(t, a, b, accepted)
 }
 
-// What parse accepts is what append writes, and its name is safe in a subject.
+// parse accepts exactly what append writes, and the parsed name is valid in a subject.
 func FuzzMessage(f *testing.F) {
 	const name = "0123456789abcdef"
 	for _, kind := range "odetba" {

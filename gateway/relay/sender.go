@@ -7,39 +7,37 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// sendPatience is how long a write that must not wait gives NATS to take what
-// it has written. A healthy connection takes it within microseconds.
+// sendPatience is how long [stream.TryWrite] waits for its messages to be published. On a healthy
+// connection that takes microseconds.
 const sendPatience = 200 * time.Millisecond
 
-// A sender publishes the messages of all streams of a node, a message of each
-// in turn. nats.go keeps its callers waiting while it connects, up to the dial
-// timeout, and while the network takes nothing. Here only the goroutine of run
-// waits for that, and it holds no lock.
+// A sender publishes the messages of all streams of a node, one message of each stream in turn.
+// nats.go blocks its callers while it connects, up to the dial timeout, and while the network takes
+// nothing. Only the goroutine of run is blocked by that, and it holds no lock.
 //
-// The memory is bounded: the queue of a stream holds at most a window of data,
-// four messages that say what was read, and an open, an end or a break. An
-// answer to an unknown stream has a queue of its own; there are no more of them
-// than messages that came, of which nats.go keeps 65,536.
+// Memory is bounded. The queue of a stream holds at most a window of data, four kindRead, and a
+// kindOpen, kindEnd or kindBreak. Each answer to an unknown stream has its own queue; there are not
+// more of these than messages received, of which nats.go buffers 65,536.
 type sender struct {
 	publish func(*nats.Msg) error
 
 	mu   sync.Mutex // the innermost lock of the package
 	wake sync.Cond  // on mu: ready or closed has changed
 	// Guarded by mu.
-	ready  []*sendQueue // queues with messages, in the order of their turns
-	began  time.Time    // of the publish that is under way; zero if none is
+	ready  []*sendQueue // the queues with messages, the next one to serve first
+	began  time.Time    // when the current publish began; zero if there is none
 	closed bool
 }
 
-// A sendQueue holds the messages of one stream that wait to be sent, in their
-// order. The sender's mu guards it.
+// A sendQueue holds the messages of one stream that wait to be published, in order. The sender's mu
+// guards messages.
 type sendQueue struct {
 	messages []outgoing
-	// sent is called, without any lock, once NATS has taken or refused a message.
+	// sent is called, with no lock held, after each publish with its error.
 	sent func(outgoing, error)
 }
 
-// An outgoing is a message on its way to NATS.
+// An outgoing is a message to be published.
 type outgoing struct {
 	kind byte
 	msg  nats.Msg
@@ -61,14 +59,14 @@ func (s *sender) put(q *sendQueue, m outgoing) {
 	}
 }
 
-// drop empties a queue. A message that is being published is not affected.
+// drop empties a queue. A message that is just being published is still sent.
 func (s *sender) drop(q *sendQueue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q.messages = nil
 }
 
-// stalled reports whether NATS has taken nothing for longer than sendPatience.
+// stalled reports whether the current publish has been blocked for longer than sendPatience.
 func (s *sender) stalled() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +84,8 @@ func (s *sender) run() {
 	}
 }
 
-// next waits for a message and takes it from its queue.
+// next waits for a message and removes it from its queue. It returns false when the sender is
+// closed and the queues are empty.
 func (s *sender) next() (*sendQueue, outgoing, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +102,7 @@ func (s *sender) next() (*sendQueue, outgoing, bool) {
 		s.ready[0] = nil
 		s.ready = s.ready[1:]
 		if len(q.messages) == 0 {
-			continue // dropped
+			continue // its messages were dropped
 		}
 		m := q.messages[0]
 		q.messages[0] = outgoing{}
@@ -117,8 +116,8 @@ func (s *sender) next() (*sendQueue, outgoing, bool) {
 	}
 }
 
-// close lets run end once it has published what is queued. What is put later may
-// not be sent.
+// close makes run return when it has published all queued messages. Messages put later may not be
+// sent.
 func (s *sender) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,18 +10,19 @@ import (
 )
 
 const (
-	// headTime bounds the time that the head of a passed request may take to come.
+	// headTime bounds the time to read the head of a request that was passed on.
 	headTime = 10 * time.Second
-	maxHead  = 16 << 10 // bytes
+	maxHead  = 16 << 10 // bytes of that head
 
-	// backlog is how many streams may wait for the server to accept them.
+	// backlog is how many streams may wait in the listener for Accept.
 	backlog = 1024
 
-	// closeTime bounds the wait for the handlers of requests whose streams are broken.
+	// closeTime is how long Node.Close waits for handlers to return after their streams were
+	// broken.
 	closeTime = 5 * time.Second
 )
 
-// newServer returns the server of the requests that other nodes pass on.
+// newServer returns the HTTP server for the requests that other nodes pass on.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -31,14 +32,14 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// shutdown waits until no handler runs any more, at most for closeTime.
+// shutdown shuts the server down and waits for its handlers, at most for closeTime.
 func shutdown(server *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	_ = server.Shutdown(ctx)
 }
 
-// A listener hands the streams that other nodes open to the server.
+// A listener is a [net.Listener] whose connections are the streams that other nodes open.
 type listener struct {
 	name    string // of this node
 	streams chan net.Conn
@@ -50,7 +51,7 @@ func newListener(name string) *listener {
 	return &listener{name: name, streams: make(chan net.Conn, backlog), closed: make(chan struct{})}
 }
 
-// offer takes a stream unless the backlog is full. It never waits.
+// offer adds a stream for Accept. It returns false if the backlog is full. It never waits.
 func (l *listener) offer(s *stream) bool {
 	select {
 	case l.streams <- s:
@@ -70,7 +71,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close may be called more than once. Its error is always nil.
+// Close makes Accept return [net.ErrClosed]. It may be called more than once. The error is always
+// nil.
 func (l *listener) Close() error {
 	l.closing.Do(func() { close(l.closed) })
 	return nil

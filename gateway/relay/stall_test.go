@@ -19,14 +19,14 @@ import (
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
-// prompt bounds what must not wait for NATS. It is far above what a loaded
-// machine needs, and far below dialTimeout.
+// prompt bounds calls that must not wait for NATS. It is far above what a loaded machine needs, and
+// far below dialTimeout.
 const (
 	prompt      = 2 * time.Second
 	dialTimeout = time.Minute
 )
 
-// A dialer tells of each connection that it has made. nats.go calls it with its lock held.
+// A dialer reports each connection that it has made. nats.go calls it while it holds its lock.
 type dialer chan struct{}
 
 func (d dialer) Dial(network, address string) (net.Conn, error) {
@@ -62,12 +62,12 @@ func startStallable(t *testing.T, s *server.Server) *stallable {
 	return n
 }
 
-// stall breaks the connection to NATS and returns while nats.go waits for the
-// server's first word on the next one. wake lets the server answer; it fails the
-// test unless nats.go has kept a caller waiting all the time.
+// stall breaks the connection to NATS. It returns while nats.go waits for the first bytes of the
+// server on the next connection. wake lets the server answer. It fails the test unless nats.go has
+// blocked a caller until then.
 func (n *stallable) stall(t *testing.T) (wake func()) {
 	t.Helper()
-	t.Cleanup(func() { n.proxy.Freeze(false, false) }) // for a test that has failed
+	t.Cleanup(func() { n.proxy.Freeze(false, false) }) // in case the test has failed before wake
 	n.proxy.Freeze(true, true)
 	n.proxy.Cut()
 	<-n.dials
@@ -125,9 +125,8 @@ func browse(t *testing.T, node, other *Node, accepted <-chan *stream) net.Conn {
 	return browser
 }
 
-// While nats.go connects to a server that accepts and says nothing, streams are
-// written to, read, closed and counted. What was written before a close arrives
-// once the server answers.
+// While nats.go connects to a server that accepts and sends nothing, streams can be written to,
+// read, closed and counted. Bytes written before Close arrive once the server answers.
 func TestStalledNATS(t *testing.T) {
 	s := natstest.Start(t)
 	other, accepted := startNode(t, s, 0)
@@ -226,7 +225,7 @@ func TestStalledNATS(t *testing.T) {
 	join(t, node.Node, other, accepted)
 }
 
-// TryWrite does not wait for a server that has just stopped answering longer than sendPatience.
+// TryWrite waits at most for sendPatience if the server has just stopped answering.
 func TestTryWriteStalls(t *testing.T) {
 	s := natstest.Start(t)
 	other, accepted := startNode(t, s, 0)
@@ -241,7 +240,8 @@ func TestTryWriteStalls(t *testing.T) {
 	})
 }
 
-// While NATS refuses messages, a request is answered 503, and so is known to be repeatable.
+// While messages cannot be published, a request is answered 503, which tells the client that it may
+// repeat it.
 func TestRefusedByNATS(t *testing.T) {
 	n, _ := startNode(t, natstest.Start(t), 0)
 	n.nc.Close()
@@ -255,8 +255,8 @@ func TestRefusedByNATS(t *testing.T) {
 	wantNoStreams(t, n)
 }
 
-// The sender publishes a message of each stream in turn, those of a stream in
-// their order, and nothing that was dropped.
+// The sender publishes one message of each stream in turn, keeps the order within a stream, and
+// sends no dropped message.
 func TestSenderTurns(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s)

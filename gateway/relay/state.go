@@ -8,34 +8,33 @@ package relay
 //	                   ▼                       ▼
 //	               remoteEnd ──local end──▶ bothEnd
 //
-// From each of these five, [stream.Close] leads to closed, and a fault of
-// either node or of NATS to broken. Both are final. A stream that another node
-// opened begins as open.
+// From each of these five states, [stream.Close] leads to closed, and an error of this node, the
+// peer or NATS leads to broken. Both are final. A stream that the peer opened begins as open.
 type state byte
 
 const (
-	stateOpening   state = iota // the message that opens the stream waits to be sent
+	stateOpening   state = iota // kindOpen is not published yet
 	stateOpen                   // both nodes may write
-	stateLocalEnd               // this node has ended its writing, and reads on until the peer's end
-	stateRemoteEnd              // the peer has ended: what came can be read, nothing can be written
-	stateBothEnd                // both have ended: what came can be read
-	stateClosed                 // the user is done; what was written is still sent
-	stateBroken                 // neither direction is of use any more
+	stateLocalEnd               // this node writes no more, and reads until the peer's end
+	stateRemoteEnd              // the peer writes no more: received bytes can be read, and nothing can be written
+	stateBothEnd                // neither writes any more: received bytes can be read
+	stateClosed                 // Close was called: queued messages are still sent
+	stateBroken                 // nothing can be read or written
 )
 
 // An event may change the state of a stream.
 type event byte
 
 const (
-	eventOpenSent   event = iota // NATS has taken the message that opens the stream
-	eventLocalEnds               // this node says that it writes no more
-	eventRemoteEnds              // the peer says that it writes no more
-	eventCloses                  // the user closes the stream
-	eventBreaks                  // a message is missing, or the peer, NATS or this node gives the stream up
+	eventOpenSent   event = iota // kindOpen was published
+	eventLocalEnds               // this node ends its writing
+	eventRemoteEnds              // the peer has ended its writing
+	eventCloses                  // Close was called
+	eventBreaks                  // the stream breaks: endpoint.err has the reason
 )
 
-// after returns the state that follows the event. An event that a state does
-// not know changes nothing.
+// after returns the state that follows the event. An event that is not possible in a state does not
+// change it.
 func (st state) after(e event) state {
 	switch {
 	case st.final():
@@ -58,7 +57,7 @@ func (st state) after(e event) state {
 	return st
 }
 
-// final reports whether the stream is no more.
+// final reports whether the stream has ended: it is closed or broken.
 func (st state) final() bool { return st == stateClosed || st == stateBroken }
 
 // writable reports whether this node may write.

@@ -2,8 +2,8 @@ package relay
 
 import "testing"
 
-// The states follow each other as the picture in state.go shows. Events that
-// come twice, or where they do not belong, change nothing; final states stay.
+// The states follow each other as the picture in state.go shows. An event that is repeated, or not
+// possible in a state, changes nothing. Final states stay.
 func TestStates(t *testing.T) {
 	const (
 		opening   = stateOpening

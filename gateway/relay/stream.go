@@ -9,17 +9,16 @@ import (
 	"time"
 )
 
-// A stream is this node's end of a connection between two nodes: bytes in order,
-// in both directions, made of messages. It breaks where a message is missing. It
-// is a [net.Conn] with CloseWrite and SetLinger, as a [net.TCPConn] has them, and
-// with TryWrite and AwaitRoom, for which gateway/eio asks.
+// A stream is this node's end of a connection to another node. It transfers bytes in order, in both
+// directions, as NATS messages. It breaks if a message is missing. It is a [net.Conn]. It also has
+// CloseWrite and SetLinger like a [net.TCPConn], and TryWrite and AwaitRoom, which gateway/ws uses
+// if a connection has them.
 //
-// It is safe for concurrent use, but one goroutine at a time may read. Reads and
-// writes wait for the peer. Only awaitOpen waits for NATS, and TryWrite for
-// sendPatience at most.
+// It is safe for concurrent use, but only one goroutine at a time may read. Reads and writes wait
+// for the peer. NATS is waited for by awaitOpen, and by TryWrite for sendPatience at most.
 type stream struct{ endpoint }
 
-// newStream returns a stream that this node opens, or has accepted.
+// newStream returns a stream that this node opens or accepts, according to k.opened.
 func newStream(node *local, k key) *stream {
 	s := &stream{endpoint{key: k, node: node, linger: true, state: stateOpen}}
 	if k.opened {
@@ -31,16 +30,16 @@ func newStream(node *local, k key) *stream {
 	return s
 }
 
-// refuse tells the peer that there is no such stream at this node.
+// refuse tells the peer that this node does not have the stream.
 func refuse(node *local, k key) {
 	s := newStream(node, k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.say(kindBreak, 0, nil)
+	s.enqueue(kindBreak, 0, nil)
 }
 
-// awaitOpen waits until NATS has taken the message that opens the stream. Its
-// error is that NATS has not; why else a stream is broken shows in its use.
+// awaitOpen waits until kindOpen is published. It returns an error only if publishing fails. If the
+// stream breaks for another reason, the next read or write returns it.
 func (s *stream) awaitOpen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,8 +65,8 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo writes to w what comes, until the end of the stream. Bytes count as
-// read, and make room in the window, only once w has taken them.
+// WriteTo copies received bytes to w until the stream ends. Bytes make room in the window only when
+// w has taken them.
 func (s *stream) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		s.mu.Lock()
@@ -90,7 +89,8 @@ func (s *stream) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// first waits for bytes and returns those of the first message. The caller holds mu.
+// first waits for bytes and returns the rest of the first message, without removing it. The caller
+// holds mu.
 func (s *stream) first() ([]byte, error) {
 	for {
 		switch {
@@ -107,15 +107,15 @@ func (s *stream) first() ([]byte, error) {
 	}
 }
 
-// remove drops bytes that first has returned. The caller holds mu.
+// remove removes n bytes that first has returned, and tells the peer if enough were read. The
+// caller holds mu.
 func (s *stream) remove(n int) {
 	if !s.state.final() && s.in.remove(n) {
-		s.say(kindTaken, s.in.read, nil)
+		s.enqueue(kindRead, s.in.read, nil)
 	}
 }
 
-// Write waits until the window has room for everything, at most until the write
-// deadline.
+// Write queues all of b. It waits for room in the window, at most until the write deadline.
 func (s *stream) Write(b []byte) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,10 +131,9 @@ func (s *stream) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// TryWrite writes what the window has room for, which may be nothing. It returns
-// once NATS has taken that, so that what the caller publishes next comes after
-// it. Where NATS takes nothing, it returns after sendPatience; later calls then
-// return at once.
+// TryWrite queues as many bytes as the window has room for, which may be none. It waits until they
+// are published, so that a message that the caller publishes next arrives after them. It waits for
+// sendPatience at most. While the sender is stalled it does not wait at all.
 func (s *stream) TryWrite(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +174,8 @@ func (s *stream) awaitRoom() error {
 	}
 }
 
-// put queues what the window has room for. The caller holds mu.
+// put queues as many bytes as the window has room for, and returns their number. The caller holds
+// mu.
 func (s *stream) put(b []byte) (n int, err error) {
 	switch {
 	case s.state.final():
@@ -185,7 +185,7 @@ func (s *stream) put(b []byte) (n int, err error) {
 	}
 	for n < len(b) && s.out.room() > 0 {
 		part := b[n:min(len(b), n+maxData, n+s.out.room())]
-		s.say(kindData, s.out.messages, part)
+		s.enqueue(kindData, s.out.messages, part)
 		s.out.messages++
 		s.out.bytes += uint64(len(part))
 		s.out.unsent++
@@ -194,7 +194,7 @@ func (s *stream) put(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// An address is the name of a node.
+// An address is a [net.Addr] with the name of a node.
 type address string
 
 func (address) Network() string  { return "node" }

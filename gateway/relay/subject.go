@@ -5,25 +5,26 @@ import (
 	"strings"
 )
 
-// prefix, followed by a node's name, is the subject on which the node hears others.
+// prefix begins a node's subject: prefix and the node's name. Other nodes publish their messages
+// for the node on it.
 const prefix = "doit.node."
 
-// nobody, followed by the id of a stream, follows in the reply subject of the
-// message that opens it. NATS answers there if there is no such node.
+// nobody is the part of a reply subject between the node's subject and the id of a stream. kindOpen
+// has that reply subject: NATS answers "no responders" on it if no node has the name.
 const nobody = ".nobody."
 
 // subjectOf returns the subject of a node.
 func subjectOf(node string) string { return prefix + node }
 
-// subjectNobody returns the reply subject of a stream that the node opens.
+// subjectNobody returns the reply subject of the kindOpen of a stream that the node opens.
 func subjectNobody(node string, id uint64) string {
 	return prefix + node + nobody + strconv.FormatUint(id, 10)
 }
 
-// subjectNobodies returns the pattern of the reply subjects of all streams that the node opens.
+// subjectNobodies returns the subject, with a wildcard, of all reply subjects of the node.
 func subjectNobodies(node string) string { return prefix + node + nobody + "*" }
 
-// streamOf returns the id that subjectNobody has put into a subject.
+// streamOf returns the id of the stream in a subject made by subjectNobody.
 func streamOf(subject string) (id uint64, ok bool) {
 	id, err := strconv.ParseUint(subject[strings.LastIndexByte(subject, '.')+1:], 10, 64)
 	return id, err == nil

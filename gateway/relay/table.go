@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// errFull is returned where no stream may be added.
+// errFull reports that the table is at its limit or closed.
 var errFull = errors.New("relay: too many streams")
 
-// A table holds the streams of a node, until each is no more.
+// A table holds the streams of a node that have not ended.
 type table struct {
-	limit int // streams in each direction; 0 is no limit
+	limit int // of streams opened by this node, and also of streams opened by others; 0 means no limit
 	peers *peers
 
 	mu sync.Mutex // taken before the peers' mu; no other lock is taken under it
@@ -40,8 +40,8 @@ func (t *table) open(node *local, peer string) (*stream, error) {
 	return s, nil
 }
 
-// accept adds a stream that another node opens, if offer finds a place for it.
-// It reports whether the stream was added.
+// accept adds a stream that another node opens, if offer returns true for it. It reports whether
+// the stream was added.
 func (t *table) accept(node *local, k key, offer func(*stream) bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -56,20 +56,20 @@ func (t *table) accept(node *local, k key, offer func(*stream) bool) bool {
 	return true
 }
 
-// add is for a caller that holds mu.
+// add adds a stream. The caller holds mu.
 func (t *table) add(s *stream) {
 	t.streams[s.key] = s
 	t.peers.add(s.peer)
 }
 
-// find returns a stream, nil if there is none.
+// find returns the stream of a key, or nil.
 func (t *table) find(k key) *stream {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.streams[k]
 }
 
-// forget removes a stream that is no more. A key that is not there is ignored.
+// forget removes a stream that has ended. It ignores an unknown key.
 func (t *table) forget(k key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,14 +98,14 @@ func (t *table) breakAll(why error, matches func(key) bool) {
 	}
 }
 
-// close lets no stream be added any more.
+// close makes open and accept refuse further streams.
 func (t *table) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
 }
 
-// len returns how many streams there are, in both directions.
+// len returns how many streams the table holds.
 func (t *table) len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,20 +1,20 @@
 package relay
 
-// window is how many bytes of a stream may be under way, or wait to be read,
-// in each direction. A stalled reader stops the writer once the window is full.
+// window is how many bytes of a stream, in each direction, may be written and not yet read. A
+// stalled reader stops the writer once the window is full.
 const window = 256 << 10
 
 // An inbound is the reading direction of a stream. The stream's mu guards it.
 type inbound struct {
-	queue    [][]byte // what came and was not read
-	messages uint64   // that came: the number that the next must have
-	bytes    uint64   // that came
-	read     uint64   // bytes of them that were read
-	told     uint64   // how many bytes the peer was told that were read
+	queue    [][]byte // received data that was not read yet
+	messages uint64   // messages received, which is the number that the next one must have
+	bytes    uint64   // bytes received
+	read     uint64   // bytes read
+	reported uint64   // bytes read as of the last kindRead to the peer
 }
 
-// add takes the data, or the end, that the peer has sent. It returns errLost if
-// a message is missing or comes twice, or if the peer exceeds the window.
+// add adds a kindData or kindEnd of the peer. It returns errLost if a message before it is missing,
+// if it arrives twice, or if the peer exceeds the window.
 func (in *inbound) add(m message) error {
 	if m.number != in.messages || in.bytes+uint64(len(m.data))-in.read > window {
 		return errLost
@@ -27,8 +27,8 @@ func (in *inbound) add(m message) error {
 	return nil
 }
 
-// remove drops the first n bytes, which must be of the first message of the
-// queue. It reports whether the peer should be told how much was read.
+// remove removes n bytes of the first message in the queue, which must have as many. It returns
+// true when the peer has to be told how much was read: every quarter of a window.
 func (in *inbound) remove(n int) (tell bool) {
 	if in.queue[0] = in.queue[0][n:]; len(in.queue[0]) == 0 {
 		if in.queue = in.queue[1:]; len(in.queue) == 0 {
@@ -36,26 +36,26 @@ func (in *inbound) remove(n int) (tell bool) {
 		}
 	}
 	in.read += uint64(n)
-	if in.read-in.told < window/4 {
+	if in.read-in.reported < window/4 {
 		return false
 	}
-	in.told = in.read
+	in.reported = in.read
 	return true
 }
 
 // An outbound is the writing direction of a stream. The stream's mu guards it.
 type outbound struct {
-	messages uint64 // written: the number of the next
-	bytes    uint64 // written
-	read     uint64 // bytes of them that the peer has read
-	unsent   int    // messages that NATS has not taken yet
+	messages uint64 // messages written, which is the number of the next one
+	bytes    uint64 // bytes written
+	read     uint64 // bytes that the peer has read
+	unsent   int    // messages that are not published yet
 }
 
-// room returns how many bytes the window has room for.
+// room returns how many further bytes may be written.
 func (out *outbound) room() int { return window - int(out.bytes-out.read) } //nolint:gosec // at most window
 
-// peerRead takes what the peer says it has read in all. It returns errLost
-// where that cannot be.
+// peerRead records how many bytes the peer has read in all. It returns errLost if the number is
+// impossible.
 func (out *outbound) peerRead(bytes uint64) error {
 	if bytes > out.bytes || bytes < out.read {
 		return errLost

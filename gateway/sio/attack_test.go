@@ -5,15 +5,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/gobwas/ws"
 	"github.com/nats-io/nats.go"
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 
@@ -23,9 +20,9 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// What strangers try and no other test is about; docs/attacks.md is the list of all.
+// Attacks that no other test covers; docs/attacks.md lists all.
 
-// eavesdrop notes what the library is told, of all browsers.
+// eavesdrop records what the library receives from all browsers.
 func (b *bench) eavesdrop() (clients, packets *atomic.Int32) {
 	b.t.Helper()
 	clients, packets = new(atomic.Int32), new(atomic.Int32)
@@ -52,10 +49,9 @@ func (b *bench) eavesdrop() (clients, packets *atomic.Int32) {
 	return clients, packets
 }
 
-// Whatever a browser sends, the library hears that it wants to join a
-// namespace, when it is asked, and nothing else: no event, no acknowledgement,
-// no attachment, no payload (traps K1, M4, R6, R15). Of a browser that asks for
-// nothing it hears nothing.
+// The library receives a browser's CONNECT and nothing else: no event, no ack,
+// no attachment, no payload (traps K1, M4, R6, R15). It receives nothing of a
+// browser that sends no CONNECT.
 func TestLibraryHearsConnectOnly(t *testing.T) {
 	b := start(t)
 	clients, packets := b.eavesdrop()
@@ -74,14 +70,14 @@ func TestLibraryHearsConnectOnly(t *testing.T) {
 		for i, packet := range hostile {
 			p := b.open(revision, make([]bool, i%2)...)
 			if i%3 > 0 {
-				_ = p.transport.Send("40")
+				_ = p.Conn.Send("40")
 			}
-			_ = p.transport.Send(packet)
-			_ = p.transport.Send(map[int]string{3: "2fence", 4: `420["unregister",{"userid":"fence"}]`}[revision])
-			for got := p.next(); got != "" && got != "1" && got != "3fence" && !strings.HasPrefix(got, "430"); {
-				got = p.next()
+			_ = p.Conn.Send(packet)
+			_ = p.Conn.Send(map[int]string{3: "2fence", 4: `420["unregister",{"userid":"fence"}]`}[revision])
+			for got := p.Next(); got != "" && got != "1" && got != "3fence" && !strings.HasPrefix(got, "430"); {
+				got = p.Next()
 			}
-			p.transport.Close()
+			p.Close()
 		}
 	}
 	if packets.Load() == 0 {
@@ -92,13 +88,13 @@ func TestLibraryHearsConnectOnly(t *testing.T) {
 	}
 }
 
-// A binary message is the attachment of a packet that nobody reads, not a
-// packet itself (trap M4).
+// A binary message is an attachment, which is ignored, and not a packet (trap
+// M4).
 func TestAttachmentsAreNotRead(t *testing.T) {
 	b := start(t)
 	p := b.join(4, true)
-	p.send("b" + base64.StdEncoding.EncodeToString([]byte(`20["register",{"userid":"x"}]`)))
-	p.wantAlive()
+	p.Send("b" + base64.StdEncoding.EncodeToString([]byte(`20["register",{"userid":"x"}]`)))
+	p.ExpectAlive()
 	if b.hub.Users() != 0 {
 		t.Error("registered")
 	}
@@ -117,12 +113,12 @@ func TestLibraryForgets(t *testing.T) {
 	if err := root.Emit("x"); err != nil {
 		t.Error(err)
 	}
-	old.wantAlive()
-	young.wantAlive()
+	old.ExpectAlive()
+	young.ExpectAlive()
 }
 
-// However fast browsers come and go, each is told closed once, and the library
-// keeps no socket and no room of it (traps R3, R4, R5, R7, R11).
+// When browsers come and go fast, OnClose comes once for each, and the library
+// keeps no socket and no room of them (traps R3, R4, R5, R7, R11).
 func TestComeAndGoHammered(t *testing.T) {
 	b := start(t)
 	var opened, closed atomic.Int32
@@ -163,24 +159,23 @@ func TestComeAndGoHammered(t *testing.T) {
 // comeAndGo sends a handshake and packets, of which the last bytes are missing,
 // waits for some of the answer, and is gone.
 func (b *bench) comeAndGo(packets []string, revision, cut int) {
-	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	conn, err := siotest.Begin(b.url, siotest.Options{EIO: revision})
 	if err != nil {
 		b.t.Error(err)
 		return
 	}
-	all := fmt.Appendf(nil, "GET /socket.io/?EIO=%d&transport=websocket HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"+
-		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", revision)
+	all := conn.Greeting()
 	for _, packet := range packets {
-		all = append(all, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(packet))))...)
+		all = append(all, siotest.Frame(packet)...)
 	}
-	_, _ = conn.Write(all[:len(all)-cut%4])
+	_ = conn.Write(all[:len(all)-cut%4])
 	if cut%3 > 0 {
-		_, _ = conn.Read(make([]byte, 1+cut%400))
+		_, _ = conn.Net.Read(make([]byte, 1+cut%400))
 	}
 	if cut%2 == 0 {
-		_ = conn.(*net.TCPConn).SetLinger(0)
+		conn.Reset()
 	}
-	_ = conn.Close()
+	conn.Close()
 }
 
 // register and unregister that come in one piece take effect in their order,
@@ -188,7 +183,7 @@ func (b *bench) comeAndGo(packets []string, revision, cut int) {
 func TestRegisterInOrder(t *testing.T) {
 	const browsers = 200
 	b := start(t)
-	var transports [browsers]siotest.Transport
+	var transports [browsers]*siotest.Conn
 	id := func(i int) string { return fmt.Sprintf(`",{"userid":"%d"}]`, i) }
 	var all sync.WaitGroup
 	for worker := range 4 {
@@ -230,12 +225,11 @@ func TestRegisterInOrder(t *testing.T) {
 	b.wantUsers(0)
 }
 
-// A socket that takes nothing more stands in nobody's way: all others of the
-// user hear everything (trap R1).
+// A socket that reads nothing does not delay the user's other sockets (trap R1).
 func TestStuckSocketStopsNobody(t *testing.T) {
 	const events = 1000
 	b := start(t)
-	pages := []*tab{b.join(4), b.join(3), b.join(4, true)}
+	pages := []*siotest.Tab{b.join(4), b.join(3), b.join(4, true)}
 	stuck, err := siotest.DialSocket(b.url, "EIO=4&transport=websocket")
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +242,7 @@ func TestStuckSocketStopsNobody(t *testing.T) {
 	}
 	b.wantUsers(2)
 	for _, p := range pages {
-		p.register("42")
+		p.Register("42")
 	}
 	large := `"` + strings.Repeat("x", 900<<10) + `"`
 	for range 6 {
@@ -267,32 +261,29 @@ func TestStuckSocketStopsNobody(t *testing.T) {
 	}
 	for _, p := range pages {
 		for i := range events {
-			p.want(fmt.Sprintf(`42["n",%d]`, i))
+			p.Expect(fmt.Sprintf(`42["n",%d]`, i))
 		}
 	}
 }
 
-// What waits for browsers that do not ask for it is in memory once, however
-// many they are (trap M3).
+// An event that is queued for many polling browsers is in memory once (trap M3).
 func TestAbandonedPollsShareWhatWaits(t *testing.T) {
 	const pollers, events, size = 100, 8, 64 << 10
 	b := start(t)
-	client := &http.Client{}
-	defer client.CloseIdleConnections()
 	for i := range pollers {
-		revision := 3 + i%2
-		body := `42["register",{"userid":"42"}]`
-		if revision == 3 {
-			body = fmt.Sprintf("%d:%s", len(body), body)
-		} else {
-			body = "40\x1e" + body
+		conn, err := siotest.Connect(b.url, siotest.Options{EIO: 3 + i%2, Polling: true, Base64: true})
+		if err != nil {
+			t.Fatal(err)
 		}
-		base := fmt.Sprintf("%s/socket.io/?EIO=%d&transport=polling&b64=1", b.url, revision)
-		answer := ask(t, client, http.MethodGet, base, "")
-		_, id, _ := strings.Cut(answer, `"sid":"`)
-		id, _, _ = strings.Cut(id, `"`)
-		if answer = ask(t, client, http.MethodPost, base+"&sid="+id, body); answer != "ok" {
-			t.Fatalf("POST: %q", answer)
+		defer conn.Close()
+		packets := []string{`42["register",{"userid":"42"}]`}
+		if conn.EIO == 4 {
+			packets = append([]string{"40"}, packets...)
+		}
+		for _, packet := range packets {
+			if err := conn.Send(packet); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	before := heap()
@@ -307,22 +298,6 @@ func TestAbandonedPollsShareWhatWaits(t *testing.T) {
 	}
 }
 
-func ask(t *testing.T, client *http.Client, method, url, body string) string {
-	t.Helper()
-	r, err := http.NewRequest(method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer := new(bytes.Buffer)
-	_, _ = answer.ReadFrom(resp.Body)
-	return answer.String()
-}
-
 // heap is what is in use, in bytes.
 func heap() int64 {
 	runtime.GC()
@@ -331,7 +306,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// A large event of small parts is not taken apart, whatever it is.
+// A large event of small parts is not decoded.
 func TestLargeEventsCostLittle(t *testing.T) {
 	const tooMany = `[{"ok":false,"error":"too many ids: a socket may hold 32"}]`
 	b := start(t)
@@ -353,11 +328,11 @@ func TestLargeEventsCostLittle(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		p.send(c.packet)
+		p.Send(c.packet)
 		if c.answer != "" {
-			p.want(c.answer)
+			p.Expect(c.answer)
 		}
-		p.wantAlive()
+		p.ExpectAlive()
 		runtime.ReadMemStats(&after)
 		if cost := (after.TotalAlloc - before.TotalAlloc) / uint64(len(c.packet)); cost > 16 { // the sender's copies too
 			t.Errorf("each byte of %.30q cost %d", c.packet, cost)
@@ -365,8 +340,8 @@ func TestLargeEventsCostLittle(t *testing.T) {
 	}
 }
 
-// While the bus is away, a connection has so many registrations that wait for
-// it, and no more.
+// While NATS is away, the registrations of one connection that wait for it are
+// limited.
 func TestRegistrationsThatWait(t *testing.T) {
 	const more = 6
 	t.Run("bus away", func(inner *testing.T) {
@@ -374,17 +349,17 @@ func TestRegistrationsThatWait(t *testing.T) {
 		p := b.join(4)
 		natstest.Stop(b.nats)
 		for range maxPending + more {
-			p.send(`421["register",{"userid":"42"}]`)
+			p.Send(`421["register",{"userid":"42"}]`)
 		}
 		for range more {
-			p.want(`431[{"ok":false,"error":"too many registrations at once"}]`)
+			p.Expect(`431[{"ok":false,"error":"too many registrations at once"}]`)
 		}
-		p.wantAlive()
+		p.ExpectAlive()
 		b.nats = natstest.Restart(t, b.nats) // which outlives the bench
 		for range maxPending {
-			p.want(`431[{"ok":true}]`)
+			p.Expect(`431[{"ok":true}]`)
 		}
-		p.register("43")
+		p.Register("43")
 		if n := b.emit("43", "x"); n != 1 { // the publisher is back, too
 			t.Errorf("%d sockets took it", n)
 		}
@@ -431,25 +406,26 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(b []byte) (int, error) { return w(b) }
 
-// A page that sends without end is closed, and its neighbour hears.
+// A page that sends without end is closed. The events of another page still
+// arrive.
 func TestTooManyFrames(t *testing.T) {
 	b := start(t, func(c *config) { c.MaxFrames = 10 })
 	neighbour := b.join(4)
-	neighbour.register("42")
+	neighbour.Register("42")
 	for _, polling := range [][]bool{nil, {true}} {
 		p := b.join(4, polling...)
-		p.register("42")
+		p.Register("42")
 		go func() {
-			for p.transport.Send(`42["other"]`) == nil {
+			for p.Conn.Send(`42["other"]`) == nil {
 			}
 		}()
-		for got := p.next(); got != "" && got != "1"; {
-			got = p.next()
+		for got := p.Next(); got != "" && got != "1"; {
+			got = p.Next()
 		}
 	}
 	b.wantClosed(eio.ReasonFrames, 2)
 	if n := b.emit("42", "alert"); n != 1 {
 		t.Errorf("%d sockets took it", n)
 	}
-	neighbour.want(`42["alert"]`)
+	neighbour.Expect(`42["alert"]`)
 }

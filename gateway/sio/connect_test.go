@@ -1,7 +1,9 @@
 package sio
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -18,13 +20,13 @@ func TestConnect(t *testing.T) {
 	for _, packet := range []string{"40", "40{}", `40{"token":"123"}`, "40null", "40/,", `40/,{"a":1}`, `40{"pid":1,"offset":[]}`} {
 		for _, polling := range [][]bool{nil, {true}} {
 			p := b.open(4, polling...)
-			p.send(packet)
-			id := p.wantJoined()
+			p.Send(packet)
+			id := p.ExpectJoined()
 			if ids[id] {
 				t.Error("the same id again")
 			}
 			ids[id] = true
-			p.wantAlive()
+			p.ExpectAlive()
 		}
 	}
 	if n := int(b.sockets.Load()); n != len(ids) {
@@ -32,20 +34,20 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// Clients before 3.0 are in "/" unasked.
+// Clients before 3.0 join "/" without a CONNECT.
 func TestConnectOld(t *testing.T) {
 	b := start(t)
 	for _, revision := range []int{2, 3} {
 		for _, polling := range [][]bool{nil, {true}} {
 			p := b.open(revision, polling...)
-			p.want("40")
-			p.wantAlive()
-			p.send("40") // some ask nevertheless
-			p.wantAlive()
-			p.send(`40/shop?a=b`, `40/shop,`)
-			p.want(`44/shop,{"message":"Invalid namespace"}`, `44/shop,{"message":"Invalid namespace"}`)
-			p.send(`42/shop,["register",{"userid":"x"}]`) // nobody's, as in Node's server of that time
-			p.wantAlive()
+			p.Expect("40")
+			p.ExpectAlive()
+			p.Send("40") // some ask nevertheless
+			p.ExpectAlive()
+			p.Send(`40/shop?a=b`, `40/shop,`)
+			p.Expect(`44/shop,{"message":"Invalid namespace"}`, `44/shop,{"message":"Invalid namespace"}`)
+			p.Send(`42/shop,["register",{"userid":"x"}]`) // ignored, as in the Node server of these clients
+			p.ExpectAlive()
 		}
 	}
 	if b.hub.Users() != 0 {
@@ -56,35 +58,35 @@ func TestConnectOld(t *testing.T) {
 func TestConnectUnknownNamespace(t *testing.T) {
 	b := start(t)
 	p := b.open(4)
-	p.send("40/random,")
-	p.want(`44/random,{"message":"Invalid namespace"}`)
-	p.send(`40/random,{"token":1}`, "40/random?x=y,")
-	p.want(`44/random,{"message":"Invalid namespace"}`, `44/random?x=y,{"message":"Invalid namespace"}`)
-	p.send("40")
-	p.wantJoined()
-	p.wantAlive()
+	p.Send("40/random,")
+	p.Expect(`44/random,{"message":"Invalid namespace"}`)
+	p.Send(`40/random,{"token":1}`, "40/random?x=y,")
+	p.Expect(`44/random,{"message":"Invalid namespace"}`, `44/random?x=y,{"message":"Invalid namespace"}`)
+	p.Send("40")
+	p.ExpectJoined()
+	p.ExpectAlive()
 }
 
-// A browser that joins nothing does not stay (trap M3).
+// A browser that joins no namespace is closed (trap M3).
 func TestConnectTimeout(t *testing.T) {
 	b := start(t, func(c *config) { c.SocketIO.ConnectTimeout = 500 * time.Millisecond })
 	silent, refused, polling := b.open(4), b.open(4), b.open(4, true)
-	refused.send("40/random,")
-	refused.want(`44/random,{"message":"Invalid namespace"}`)
-	silent.wantEnd()
-	refused.wantEnd()
-	polling.want("1")
+	refused.Send("40/random,")
+	refused.Expect(`44/random,{"message":"Invalid namespace"}`)
+	silent.ExpectEnd()
+	refused.ExpectEnd()
+	polling.Expect("1")
 	b.wantClosed(reasonIdle, 3)
 
 	joined := b.join(4) // and stays
 	old := b.join(3)
-	b.open(4).wantEnd()
-	joined.wantAlive()
-	old.wantAlive()
+	b.open(4).ExpectEnd()
+	joined.ExpectAlive()
+	old.ExpectAlive()
 }
 
-// A CONNECT in the moment in which the time for it is over: joined or closed,
-// and nothing in between.
+// A CONNECT just when ConnectTimeout ends: the browser is either joined or
+// closed.
 func TestConnectAgainstTimeout(t *testing.T) {
 	b := start(t, func(c *config) { c.SocketIO.ConnectTimeout = time.Millisecond })
 	var all sync.WaitGroup
@@ -97,12 +99,12 @@ func TestConnectAgainstTimeout(t *testing.T) {
 					return
 				}
 				_ = transport.Send("40")
-				late := time.AfterFunc(siotest.Patience, func() { t.Error("neither joined nor closed"); transport.Close() })
-				for more := true; more; {
-					packets, err := transport.Receive()
-					more = err == nil && !strings.HasPrefix(packets[0], "40")
+				for packet := ""; err == nil && !strings.HasPrefix(packet, "40"); {
+					packet, err = one(transport)
 				}
-				late.Stop()
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Error("neither joined nor closed")
+				}
 				transport.Close()
 			}
 		})
@@ -115,35 +117,35 @@ func TestDisconnectAndConnectAgain(t *testing.T) {
 	b := start(t)
 	p := b.open(4)
 	for range 3 {
-		p.send("40")
-		p.wantJoined()
-		p.register("42")
+		p.Send("40")
+		p.ExpectJoined()
+		p.Register("42")
 		if n := b.emit("42", "alert"); n != 1 {
 			t.Errorf("%d sockets took it", n)
 		}
-		p.want(`42["alert"]`)
-		p.send("41")
+		p.Expect(`42["alert"]`)
+		p.Send("41")
 		b.wantUsers(0)
 		if n := b.emit("42", "alert"); n != 0 || b.sockets.Load() != 0 {
 			t.Errorf("%d sockets took it", n)
 		}
 	}
 	old := b.join(3)
-	old.register("42")
-	old.send("41")
+	old.Register("42")
+	old.Send("41")
 	b.wantUsers(0)
-	old.send(`420["register",{"userid":"42"}]`, "40") // the first is nobody's
-	old.want("40")
-	old.register("43")
+	old.Send(`420["register",{"userid":"42"}]`, "40") // the first is for no socket and ignored
+	old.Expect("40")
+	old.Register("43")
 	b.wantUsers(1)
 }
 
-// What no client sends ends the connection that sent it; the library and
-// everybody else do not notice (traps K1, M4).
+// An invalid packet ends its connection. It affects neither the library nor
+// other connections (traps K1, M4).
 func TestInvalidPackets(t *testing.T) {
 	b := start(t)
 	witness := b.join(4)
-	witness.register("witness")
+	witness.Register("witness")
 	for _, packets := range [][]string{
 		{"4"}, {"4abc"}, {"47"}, {"4-1"}, {"4/"},
 		{"40x"}, {"40[]"}, {`40"a"`}, {"401.5x"}, {"40{"}, {"40", "40"},
@@ -155,35 +157,35 @@ func TestInvalidPackets(t *testing.T) {
 		{"40", "43abc"}, {"40/" + strings.Repeat("x", 600) + ","},
 	} {
 		p := b.open(4)
-		p.send(packets...)
-		for got := p.next(); got != ""; got = p.next() {
+		p.Send(packets...)
+		for got := p.Next(); got != ""; got = p.Next() {
 			if !strings.HasPrefix(got, "40{") {
 				t.Errorf("%q is answered %q", packets, got)
 			}
 		}
 	}
-	witness.wantAlive()
+	witness.ExpectAlive()
 	if b.emit("witness", "fence") != 1 {
 		t.Error("the witness is gone")
 	}
 	natstest.Await(t, "the others to be gone", func() bool { return b.sockets.Load() == 1 })
 }
 
-// What clients send and nobody here reads is ignored (trap M4).
+// Packets that clients may send and the server does not use are ignored (trap M4).
 func TestIgnoredPackets(t *testing.T) {
 	b := start(t)
 	for _, revision := range []int{3, 4} {
 		p := b.join(revision)
-		p.send(
+		p.Send(
 			`42["other"]`, `42["other",{"a":[1,2]}]`, `420["other"]`, `42/,["other"]`, `42[""]`,
 			`431["an answer to nothing"]`, `43[]`,
 			`51-["x",{"_placeholder":true,"num":0}]`, `5999999999-["x"]`, `5`, `51-`, `61-1[]`, "5"+strings.Repeat("9", 1000),
 		)
-		p.wantAlive()
+		p.ExpectAlive()
 	}
 }
 
-// Any connection's end leaves nothing behind, however early it comes (traps R4, R5).
+// A connection that ends at any stage leaves nothing behind (traps R4, R5).
 func TestCloseDuringHandshake(t *testing.T) {
 	b := start(t)
 	var all sync.WaitGroup
@@ -201,7 +203,7 @@ func TestCloseDuringHandshake(t *testing.T) {
 	}
 	b.wantUsers(0)
 	p := b.join(4)
-	p.register("42")
+	p.Register("42")
 	b.wantUsers(1)
 }
 
@@ -223,51 +225,51 @@ func TestServerCloseDuringHandshake(t *testing.T) {
 	}
 }
 
-// No visitor decides how events are written to another one: a namespace that
-// the library takes for "/" is "/".
+// A namespace that the library takes for "/" gets the name "/". Otherwise one
+// browser could change how a shared frame is encoded for others.
 func TestNamespaceByAnotherName(t *testing.T) {
 	for _, name := range []string{"//host/", "/#x", "/%2e", "/?a=b", "//"} {
 		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
 			b := start(t)
 			stranger := b.join(3)
-			stranger.send("41", "40"+name+",", "42"+name+`,["register",{"userid":"42"}]`, `42["register",{"userid":"42"}]`)
+			stranger.Send("41", "40"+name+",", "42"+name+`,["register",{"userid":"42"}]`, `42["register",{"userid":"42"}]`)
 			b.settle(stranger)
 			page := b.join(4)
-			page.register("42")
+			page.Register("42")
 			b.emit("42", "alert", "1")
-			page.want(`42["alert",1]`)
+			page.Expect(`42["alert",1]`)
 		})
 	}
 }
 
-// Nor is anybody in a namespace twice.
+// A browser cannot join a namespace twice by another spelling.
 func TestNamespaceTwiceByAnotherName(t *testing.T) {
 	for _, name := range []string{"//host/", "/#x"} {
 		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
 			b := start(t)
 			stranger := b.join(3)
-			stranger.send("40" + name + ",")
-			stranger.wantEnd()
+			stranger.Send("40" + name + ",")
+			stranger.ExpectEnd()
 			natstest.Await(t, "it to be closed for a fault of its own", func() bool { return b.closed(eio.ReasonProtocol) == 1 })
 		})
 	}
 }
 
 // settle waits until the connection's packets so far have been handled.
-func (b *bench) settle(p *tab) {
-	p.send("2fence")
-	for got := p.next(); got != "3fence" && got != ""; {
-		got = p.next()
+func (b *bench) settle(p *siotest.Tab) {
+	p.Send("2fence")
+	for got := p.Next(); got != "3fence" && got != ""; {
+		got = p.Next()
 	}
 }
 
-// What a page says in its CONNECT is not kept for as long as it stays.
+// The auth of a CONNECT is not kept in memory.
 func TestConnectPayloadIsBounded(t *testing.T) {
 	b := start(t)
 	p := b.open(4)
-	p.send(`40{"token":"` + strings.Repeat("x", 4000) + `"}`)
-	p.wantJoined()
+	p.Send(`40{"token":"` + strings.Repeat("x", 4000) + `"}`)
+	p.ExpectJoined()
 	p = b.open(4)
-	p.send(`40{"token":"` + strings.Repeat("x", 100_000) + `"}`)
-	p.wantEnd()
+	p.Send(`40{"token":"` + strings.Repeat("x", 100_000) + `"}`)
+	p.ExpectEnd()
 }

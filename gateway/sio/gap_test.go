@@ -2,45 +2,44 @@ package sio
 
 import (
 	"regexp"
-	"strings"
 	"testing"
+
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// A page of any generation hears that it may have missed something, one that
-// registered nothing does not.
+// A page with a client of any version is told that it may have missed events,
+// unless it has registered nothing.
 func TestGapIsHeard(t *testing.T) {
 	b := start(t, func(c *config) { c.GapEvent = "пропуск" })
 	idle := b.join(4)
-	pages := map[*tab]string{b.join(4): "пропуск", b.join(3): `\u043f\u0440\u043e\u043f\u0443\u0441\u043a`, b.join(3, true): `\u043f\u0440\u043e\u043f\u0443\u0441\u043a`}
+	pages := map[*siotest.Tab]string{b.join(4): "пропуск", b.join(3): `\u043f\u0440\u043e\u043f\u0443\u0441\u043a`, b.join(3, true): `\u043f\u0440\u043e\u043f\u0443\u0441\u043a`}
 	for page := range pages {
-		page.register("42")
+		page.Register("42")
 	}
 	if err := b.bus.ForceReconnect(); err != nil {
 		t.Fatal(err)
 	}
 	for page, name := range pages {
 		want := regexp.MustCompile(`^42\["` + regexp.QuoteMeta(name) + `",\{"since":[0-9]{13},"reason":"bus"\}\]$`)
-		if got := page.next(); !want.MatchString(got) {
+		if got := page.Next(); !want.MatchString(got) {
 			t.Errorf("heard %s, want %s", got, want)
 		}
-		page.wantAlive()
+		page.ExpectAlive()
 	}
-	idle.wantAlive()
+	idle.ExpectAlive()
 }
 
 func TestMaxIDs(t *testing.T) {
 	b := start(t, func(c *config) { c.SocketIO.MaxIDs = 2 })
 	p := b.join(4)
 	const tooMany = `[{"ok":false,"error":"too many ids: a socket may hold 2"}]`
-	p.send(`421["register",{"userid":[1,2,3]}]`)
-	p.want("431" + tooMany)
-	p.send(`422["register",{"userid":[1,2]}]`)
-	p.want(`432[{"ok":true}]`)
-	p.send(`423["register",{"userid":3}]`)
-	p.want("433" + tooMany)
+	p.Send(`421["register",{"userid":[1,2,3]}]`)
+	p.Expect("431" + tooMany)
+	p.Send(`422["register",{"userid":[1,2]}]`)
+	p.Expect(`432[{"ok":true}]`)
+	p.Send(`423["register",{"userid":3}]`)
+	p.Expect("433" + tooMany)
 }
-
-var long = strings.Repeat("x", 101)
 
 // The hub's counters have their labels from the start.
 func TestCountersStartAtZero(t *testing.T) {

@@ -1,14 +1,11 @@
 package sio
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/nats-io/nats-server/v2/server"
@@ -153,125 +150,18 @@ func (b *bench) wantClosed(reason eio.Reason, want int) {
 	natstest.Await(b.t, fmt.Sprintf("%d closed: %s", want, reason), func() bool { return b.closed(reason) == want })
 }
 
-// A tab is a page's connection, packet by packet.
-type tab struct {
-	t         testing.TB
-	transport siotest.Transport
-	packets   chan string // closed with the connection
-}
-
 // open opens a connection and takes its open packet.
-func (b *bench) open(eio int, polling ...bool) *tab {
+func (b *bench) open(eio int, polling ...bool) *siotest.Tab {
 	b.t.Helper()
-	var transport siotest.Transport
-	var err error
-	if len(polling) > 0 {
-		transport, err = siotest.Poll(b.url, eio)
-	} else {
-		transport, err = siotest.DialSocket(b.url, fmt.Sprintf("EIO=%d&transport=websocket", eio))
-	}
-	if err != nil {
-		b.t.Fatalf("connect: %v", err)
-	}
-	p := &tab{t: b.t, transport: transport, packets: make(chan string, 1<<14)}
-	go func() {
-		defer close(p.packets)
-		for {
-			packets, err := transport.Receive()
-			if err != nil {
-				return
-			}
-			for _, packet := range packets {
-				p.packets <- packet
-			}
-		}
-	}()
-	b.t.Cleanup(func() {
-		transport.Close()
-		for range p.packets { // until the reader has ended
-		}
-	})
-	if open := p.next(); !strings.HasPrefix(open, "0{") {
-		b.t.Fatalf("open packet %q", open)
-	}
-	return p
+	return siotest.Open(b.t, b.url, options(eio, polling...))
 }
 
 // join opens a connection and joins "/".
-func (b *bench) join(eio int, polling ...bool) *tab {
+func (b *bench) join(eio int, polling ...bool) *siotest.Tab {
 	b.t.Helper()
-	p := b.open(eio, polling...)
-	if eio == 4 {
-		p.send("40")
-	}
-	if answer := p.next(); !strings.HasPrefix(answer, "40") {
-		b.t.Fatalf("joined with %q", answer)
-	}
-	return p
+	return siotest.Join(b.t, b.url, options(eio, polling...))
 }
 
-// next returns the next packet, "" at the end of the connection.
-func (p *tab) next() string {
-	p.t.Helper()
-	select {
-	case packet := <-p.packets:
-		return packet
-	case <-time.After(siotest.Patience):
-		p.t.Fatal("no packet in time")
-		return ""
-	}
-}
-
-func (p *tab) send(packets ...string) {
-	p.t.Helper()
-	for _, packet := range packets {
-		if err := p.transport.Send(packet); err != nil {
-			p.t.Fatalf("send %.80q: %v", packet, err)
-		}
-	}
-}
-
-func (p *tab) want(packets ...string) {
-	p.t.Helper()
-	for _, want := range packets {
-		if got := p.next(); got != want {
-			p.t.Fatalf("got %q, want %q", got, want)
-		}
-	}
-}
-
-// wantJoined takes the answer to a CONNECT of EIO 4 and returns the socket's id.
-func (p *tab) wantJoined() string {
-	p.t.Helper()
-	var answer map[string]string
-	packet := p.next()
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(packet, "40")), &answer); err != nil || len(answer) != 1 || answer["sid"] == "" {
-		p.t.Fatalf("got %q", packet)
-	}
-	return answer["sid"]
-}
-
-func (p *tab) wantEnd() {
-	p.t.Helper()
-	if got := p.next(); got != "" {
-		p.t.Fatalf("got %q, want the end", got)
-	}
-}
-
-// wantAlive proves with a fence that nothing else came, and that the socket is heard.
-func (p *tab) wantAlive() {
-	p.t.Helper()
-	p.send(`42999["unregister",{"userid":"fence"}]`)
-	p.want(`43999[{"ok":true}]`)
-}
-
-// register registers and waits for the callback.
-func (p *tab) register(id string) {
-	p.t.Helper()
-	body, err := json.Marshal([]any{"register", map[string]string{"userid": id}})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.send("427" + string(body))
-	p.want(`437[{"ok":true}]`)
+func options(eio int, polling ...bool) siotest.Options {
+	return siotest.Options{EIO: eio, Polling: len(polling) > 0, Base64: true}
 }

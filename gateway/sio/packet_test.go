@@ -4,19 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"net"
-	"net/url"
 	"os"
 	"testing"
 	"time"
 
-	"github.com/gobwas/ws"
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// What a stranger sends is refused, or is a packet that says the same when it is written again.
+// Any bytes are refused, or are a packet that is the same when it is encoded again.
 func FuzzParsePacket(f *testing.F) {
 	for _, packet := range []string{
 		"0", "0{}", `0/shop?a=b,{"token":1}`, "1", "1/shop,", `2["register",{"userid":"42"}]`, `2/shop,12["x"]`,
@@ -33,7 +30,7 @@ func FuzzParsePacket(f *testing.F) {
 			t.Fatalf("kind %q", p.kind)
 		}
 		if p.kind == parser.BINARY_EVENT || p.kind == parser.BINARY_ACK {
-			return // nobody reads on
+			return // the rest of a binary packet is not parsed
 		}
 		if p.namespace[0] != '/' || len(p.namespace) > maxNamespace || len(p.ack) > maxAck || len(p.data) > 0 && !json.Valid(p.data) {
 			t.Fatalf("%q is %+v", data, p)
@@ -63,30 +60,23 @@ var rushes = [][]string{
 
 // rush sends a websocket handshake and packets in one piece, and resets the connection at once.
 func (b *bench) rush(packets []string) {
-	u, err := url.Parse(b.url)
-	if err != nil {
-		b.t.Error(err)
-		return
+	o := siotest.Options{EIO: 4}
+	if len(packets) > 3 {
+		o.EIO = 3
 	}
-	conn, err := net.Dial("tcp", u.Host)
+	conn, err := siotest.Begin(b.url, o)
 	if err != nil {
 		return // the server has closed
 	}
-	revision := "4"
-	if len(packets) > 3 {
-		revision = "3"
-	}
-	all := []byte("GET /socket.io/?EIO=" + revision + "&transport=websocket HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n" +
-		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	all := conn.Greeting()
 	for _, packet := range packets {
-		all = append(all, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(packet))))...)
+		all = append(all, siotest.Frame(packet)...)
 	}
-	_ = conn.SetDeadline(time.Now().Add(siotest.Patience))
-	_, _ = conn.Write(all)
+	_ = conn.Write(all)
+	_ = conn.Net.SetReadDeadline(time.Now().Add(siotest.Patience))
 	// So that some ends come late, some early.
-	if _, err := conn.Read(make([]byte, 20*len(packets))); errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := conn.Net.Read(make([]byte, 20*len(packets))); errors.Is(err, os.ErrDeadlineExceeded) {
 		b.t.Error("no answer in time")
 	}
-	_ = conn.(*net.TCPConn).SetLinger(0)
-	_ = conn.Close()
+	conn.Reset()
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -16,7 +17,7 @@ import (
 
 const malformed = `[{"ok":false,"error":"expected {\"userid\": id}, where id is a string, a number or a list of them"}]`
 
-// The bytes of every answer, and who hears what afterwards.
+// The bytes of every answer, and which ids receive events afterwards.
 func TestRegister(t *testing.T) {
 	ids := func(n int) string {
 		list := make([]int, n)
@@ -71,16 +72,16 @@ func TestRegister(t *testing.T) {
 			if c.args == "" {
 				packet = `["register"]`
 			}
-			p.send("4212" + packet)
-			p.want("4312" + c.answer)
+			p.Send("4212" + packet)
+			p.Expect("4312" + c.answer)
 			b.wantUsers(len(c.hears) + hidden(c.args))
 			for _, id := range c.hears {
 				if n := b.emit(id, "alert", `{"n": 1.0}`); n != 1 {
 					t.Errorf("%s: %d sockets of %q", c.args, n, id)
 				}
-				p.want(`42["alert",{"n": 1.0}]`)
+				p.Expect(`42["alert",{"n": 1.0}]`)
 			}
-			p.transport.Close()
+			p.Close()
 			b.wantUsers(0) // with the connection, its subscriptions go
 		}
 	}
@@ -98,11 +99,11 @@ func hidden(args string) int {
 func TestRegisterWithoutCallback(t *testing.T) {
 	b := start(t)
 	p := b.join(4)
-	p.send(`42["register",{"userid":"42"}]`, `42["register",{"userid":null}]`)
+	p.Send(`42["register",{"userid":"42"}]`, `42["register",{"userid":null}]`)
 	b.wantUsers(1)
-	p.wantAlive()
-	p.send(`42["unregister",{"userid":42}]`)
-	p.wantAlive()
+	p.ExpectAlive()
+	p.Send(`42["unregister",{"userid":42}]`)
+	p.ExpectAlive()
 	b.wantUsers(0)
 }
 
@@ -110,32 +111,32 @@ func TestRegisterSeveralTimes(t *testing.T) {
 	b := start(t)
 	p := b.join(4)
 	for i := range 32 {
-		p.register(fmt.Sprint(i))
+		p.Register(fmt.Sprint(i))
 	}
-	p.register("7") // already there
-	p.send(`42007["register",{"userid":"one more"}]`)
-	p.want(`43007[{"ok":false,"error":"too many ids: a socket may hold 32"}]`)
-	p.send(`421["unregister",{"userid":["7","8","unknown"]}]`)
-	p.want(`431[{"ok":true}]`)
+	p.Register("7") // already there
+	p.Send(`42007["register",{"userid":"one more"}]`)
+	p.Expect(`43007[{"ok":false,"error":"too many ids: a socket may hold 32"}]`)
+	p.Send(`421["unregister",{"userid":["7","8","unknown"]}]`)
+	p.Expect(`431[{"ok":true}]`)
 	b.wantUsers(30)
-	p.send(`422["unregister",{"userid":{}}]`)
-	p.want("432" + malformed)
-	p.register("one more")
+	p.Send(`422["unregister",{"userid":{}}]`)
+	p.Expect("432" + malformed)
+	p.Register("one more")
 	if b.emit("7", "alert") != 0 || b.emit("one more", "alert") != 1 {
 		t.Error("unregistered hears, or registered does not")
 	}
-	p.want(`42["alert"]`)
+	p.Expect(`42["alert"]`)
 }
 
-// All sockets of a user hear it, of every generation and transport.
+// An event reaches all sockets of a user, of every client version and transport.
 func TestSeveralSocketsOfOneUser(t *testing.T) {
 	b := start(t)
-	var tabs []*tab
+	var tabs []*siotest.Tab
 	for _, revision := range []int{2, 3, 4} {
 		tabs = append(tabs, b.join(revision), b.join(revision, true))
 	}
 	for _, p := range tabs {
-		p.register("42")
+		p.Register("42")
 	}
 	b.wantUsers(1)
 	if n := b.emit("42", "alert", `"вася"`); n != len(tabs) {
@@ -143,58 +144,58 @@ func TestSeveralSocketsOfOneUser(t *testing.T) {
 	}
 	for i, p := range tabs {
 		if i < 4 {
-			p.want(`42["alert","\u0432\u0430\u0441\u044f"]`)
+			p.Expect(`42["alert","\u0432\u0430\u0441\u044f"]`)
 		} else {
-			p.want(`42["alert","вася"]`)
+			p.Expect(`42["alert","вася"]`)
 		}
 	}
-	tabs[0].transport.Close()
+	tabs[0].Close()
 	b.wantClosed(eio.ReasonClient, 1)
 	if n := b.emit("42", "alert"); n != len(tabs)-1 {
 		t.Errorf("%d sockets took it", n)
 	}
 }
 
-// All of a burst arrives, in its order (trap R1).
+// All events of a burst arrive in order (trap R1).
 func TestEventsInOrder(t *testing.T) {
 	b := start(t)
-	tabs := []*tab{b.join(4), b.join(4, true), b.join(3), b.join(3, true)}
+	tabs := []*siotest.Tab{b.join(4), b.join(4, true), b.join(3), b.join(3, true)}
 	for _, p := range tabs {
-		p.register("42")
+		p.Register("42")
 	}
 	for i := range 500 {
 		b.emit("42", "n", fmt.Sprint(i))
 	}
 	for _, p := range tabs {
 		for i := range 500 {
-			p.want(fmt.Sprintf(`42["n",%d]`, i))
+			p.Expect(fmt.Sprintf(`42["n",%d]`, i))
 		}
 	}
 }
 
-// The bus may ask to leave a socket out, to count, and to close.
+// Messages from NATS may leave a socket out, count sockets, and close them.
 func TestBusOptions(t *testing.T) {
 	b := start(t)
 	p := b.open(4)
-	p.send("40")
-	id := p.wantJoined()
+	p.Send("40")
+	id := p.ExpectJoined()
 	other := b.join(4)
-	p.register("42")
-	other.register("42")
+	p.Register("42")
+	other.Register("42")
 	if n := b.publish("42", []byte(`["alert"]`), nats.Header{wire.HeaderExcept: {id}}); n != 1 {
 		t.Errorf("%d sockets took it", n)
 	}
-	other.want(`42["alert"]`)
+	other.Expect(`42["alert"]`)
 	if n := b.publish("42", nil, nats.Header{wire.HeaderOp: {wire.OpCount}}); n != 2 {
 		t.Errorf("%d sockets are counted", n)
 	}
-	p.wantAlive()
+	p.ExpectAlive()
 	if n := b.publish("42", nil, nats.Header{wire.HeaderOp: {wire.OpDisconnect}}); n != 2 {
 		t.Errorf("%d sockets were closed", n)
 	}
-	for _, p := range []*tab{p, other} {
-		p.want("41")
-		p.wantEnd()
+	for _, p := range []*siotest.Tab{p, other} {
+		p.Expect("41")
+		p.ExpectEnd()
 	}
 	b.wantClosed(reasonKicked, 2)
 }
@@ -242,10 +243,7 @@ func TestRegisterAtOnce(t *testing.T) {
 	b.wantUsers(0)
 }
 
-func one(transport siotest.Transport) (string, error) {
-	packets, err := transport.Receive()
-	if err != nil {
-		return "", err
-	}
-	return packets[0], nil
+// one returns the next packet.
+func one(conn *siotest.Conn) (string, error) {
+	return conn.Receive(time.Now().Add(siotest.Patience))
 }

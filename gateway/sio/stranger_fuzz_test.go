@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -16,91 +15,130 @@ import (
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// Whatever a stranger sends through the whole stack, raw on a websocket, as
-// text frames or as the body of a POST, in any revision: a neighbour hears, no
-// fault of ours is met, and nothing of the stranger is left.
+// A browser sends any bytes through the whole stack: raw on a websocket, as text
+// frames or as the body of a POST, in any revision. The events of another page
+// still arrive, no handler panics, and nothing of the browser is left.
 func FuzzStranger(f *testing.F) {
 	const frames, raw, post = 0, 1, 2
-	f.Add(byte(2), byte(frames), []byte("40\n42"))
-	f.Add(byte(2), byte(frames), []byte("40\n420[\"register\",{\"userid\":[\"*\",\">\",1]}]\n41\n40\n1"))
-	f.Add(byte(1), byte(frames), []byte("2\n42[\"register\",{\"userid\":\"x\"}]\n51-[\"x\",{\"_placeholder\":true,\"num\":0}]\n5999999999-[]"))
-	f.Add(byte(0), byte(post), []byte("\x00\x02\xff40\x00\x09\x09\x09\x09\x09\x09\x09\xff4"))
-	f.Add(byte(1), byte(post), []byte("2:40999999999:4"))
-	f.Add(byte(2), byte(post), []byte("40\x1e3\x1e42[\"register\",{}]\x1ebAAAA\x1e1"))
-	f.Add(byte(2), byte(raw), []byte{0x81, 0x82, 1, 2, 3, 4, '4' ^ 1, '0' ^ 2, 0x88, 0x80, 0, 0, 0, 0})
-	f.Add(byte(2), byte(raw), []byte{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
+	wsFrame := func(op ws.OpCode, payload string) string {
+		return string(ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewFrame(op, true, []byte(payload)))))
+	}
+	for _, seed := range []struct {
+		eio   int
+		how   byte
+		input string
+	}{
+		// Packets, with newlines between them.
+		{4, frames, "40\n42"}, // an event of nothing
+		{4, frames, "40\n420[\"register\",{\"userid\":[\"*\",\">\",1]}]\n41\n40\n1"}, // all that one does
+		{3, frames, "2\n42[\"register\",{\"userid\":\"x\"}]\n51-[\"x\",{\"_placeholder\":true,\"num\":0}]\n5999999999-[]"},
+		{4, frames, "40\n420[\"register\"]"},                             // without an argument
+		{4, frames, "40\n420[\"register\",{}]"},                          // without an id
+		{4, frames, "40\n420[\"register\",{\"userid\":[]}]"},             // without one in the list
+		{4, frames, "40\n420[\"register\",{\"userid\":{}}]"},             // with something else
+		{4, frames, "40\n420[\"register\",{\"userid\":\"\"}]"},           // with an empty id
+		{4, frames, "40\n420[\"unregister\",{\"userid\":\"x\"}]\n431[]"}, // what it never registered
+		{4, frames, "40\n42[\"gister\",{}]\n42[\"connect\"]"},            // another event, then a reserved name
+		{4, frames, "40\n42{}"},                                          // an event that is no list
+		{4, frames, "40\n45\n46"},                                        // binary packets, which nothing reads
+		{4, frames, "40\n40"},                                            // joined twice
+		{4, frames, "40{\"token\":1}\n"},                                 // with authorization, then an empty frame
+		{4, frames, "40[]"},                                              // with authorization that is no object
+		{4, frames, "40/a?b=c,\n40/"},                                    // a namespace that does not exist
+		{4, frames, "40/" + strings.Repeat("a", maxNamespace)},           // one that is too long
+		{4, frames, "40" + strings.Repeat("7", maxAck+1)},                // an ack id that is too long
+		{4, frames, "40\n3\n4"},                                          // a pong that is not due, then nothing
+		{4, frames, "47"},                                                // a type that does not exist
+		{4, frames, "2"},                                                 // a ping, which only older clients send
+		{3, frames, "40/a\n41/a\n44\n2\n5\n6"},                           // what a client of 2.x may also send
+		{3, frames, "x"},                                                 // a type of Engine.IO that does not exist
+		{2, frames, "4\u00c3\u0091"},                                     // text that is encoded twice
+
+		// The body of a POST.
+		{2, post, "\x00\x02\xff40\x00\x09\x09\x09\x09\x09\x09\x09\xff4"}, // a length beyond the end
+		{3, post, "\x01\x03\xff\x04\x01\x02\x00\x02\xff40"},              // bytes, then text
+		{3, post, "\x01\x02\xff24"},                                      // bytes that are no message
+		{3, post, "\x00\x02\xffx4"},                                      // a type that does not exist
+		{3, post, "2:40999999999:4"},                                     // a length beyond the end
+		{3, post, "2:4я2:4я6:b4AQID"},                                    // text, then base64
+		{3, post, "5:b4AQ*"},                                             // base64 that is none
+		{3, post, "3:b2A"},                                               // base64 that is no message
+		{3, post, "0:"},                                                  // a length of nothing
+		{3, post, "1:x"},                                                 // a type that does not exist
+		{3, post, "2:4\xff"},                                             // no UTF-8
+		{3, post, "2:4😀"},                                                // a length that ends within an emoji
+		{4, post, "40\x1e3\x1e42[\"register\",{}]\x1ebAAAA\x1e1"},        // a packet of each kind
+		{4, post, "4\x1eb*"},                                             // base64 that is none
+		{4, post, "4\xff"},                                               // no UTF-8
+		{4, post, ""},                                                    // nothing
+
+		// Bytes of a websocket.
+		{4, raw, wsFrame(ws.OpText, "40") + wsFrame(ws.OpClose, "")},
+		{4, raw, "\x81"},                      // a header that ends
+		{4, raw, "\x81\x82\x00\x00\x00\x004"}, // a frame that ends
+		{4, raw, "\x81\xff\x80\x00\x00\x00\x00\x00\x00\x00\x01\x02\x03\x04"}, // a length that is negative
+		{4, raw, "\x81\xff\x00\x00\x12\x00\x00\x00\x00\x00\x01\x02\x03\x04"}, // a length beyond the limit
+		{4, raw, wsFrame(ws.OpText, "40") + wsFrame(ws.OpBinary, "\x01\x02") + wsFrame(ws.OpPing, "x") + wsFrame(ws.OpPong, "")},
+		{4, raw, "\x01\x82\x00\x00\x00\x0040"},                         // a fragment that nothing follows
+		{4, raw, "\x01\x81\x00\x00\x00\x004\x80\x81\x00\x00\x00\x000"}, // a packet in two fragments
+		{4, raw, wsFrame(ws.OpText, "4\xff")},                          // no UTF-8
+		{4, raw, wsFrame(ws.OpClose, "\x03")},                          // half a code
+		{4, raw, wsFrame(ws.OpContinuation, "40")},                     // of what never began
+	} {
+		f.Add(byte(seed.eio-2), seed.how, []byte(seed.input))
+	}
 
 	b := start(f, func(c *config) { c.PingInterval = time.Hour })
 	neighbour := b.join(4)
-	neighbour.register("neighbour")
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: siotest.Patience}
+	neighbour.Register("neighbour")
 	emits := 0
 	f.Fuzz(func(t *testing.T, revision, how byte, input []byte) {
-		b.t, neighbour.t = t, t // a target's helpers are not its f's
-		revision = 2 + revision%3
-		if how %= 3; how == post {
-			b.attackByPolling(t, client, revision, input)
-		} else {
-			query := fmt.Sprintf("/socket.io/?EIO=%d&transport=websocket", revision)
-			conn, early, _, err := ws.Dial(t.Context(), "ws"+strings.TrimPrefix(b.url, "http")+query)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := io.Reader(conn)
-			if early != nil {
-				in = early
-			}
-			_ = conn.SetDeadline(time.Now().Add(siotest.Patience))
-			if how == frames {
-				var stream []byte
-				for packet := range bytes.SplitSeq(input, []byte("\n")) {
-					stream = append(stream, ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewTextFrame(bytes.Clone(packet))))...)
-				}
-				input = stream
-			}
-			_, _ = conn.Write(input)
-			_ = conn.(*net.TCPConn).CloseWrite()
-			for _, err := ws.ReadFrame(in); err == nil; _, err = ws.ReadFrame(in) { // until the server has read it all
-			}
-			_ = conn.Close()
+		b.t, neighbour.T = t, t // a target's helpers are not its f's
+		o := siotest.Options{EIO: int(2 + revision%3), Polling: how%3 == post, Base64: true}
+		conn, err := siotest.Connect(b.url, o)
+		if err != nil {
+			t.Fatal(err)
 		}
+		switch how % 3 {
+		case post:
+			postAsStranger(conn, input)
+		case frames:
+			var stream []byte
+			for packet := range bytes.SplitSeq(input, []byte("\n")) {
+				stream = append(stream, siotest.Frame(string(packet))...)
+			}
+			sendAsStranger(conn, stream)
+		default:
+			sendAsStranger(conn, input)
+		}
+		conn.Close()
 		emits++
 		if got := b.emit("neighbour", "fence", fmt.Sprint(emits)); got != 1 {
 			t.Fatalf("%d sockets of the neighbour took the emit", got)
 		}
-		neighbour.want(fmt.Sprintf(`42["fence",%d]`, emits))
+		neighbour.Expect(fmt.Sprintf(`42["fence",%d]`, emits))
 		if n := b.closed(eio.ReasonPanicking); n != 0 {
 			t.Fatal("a fault of ours")
 		}
 	})
 }
 
-// attackByPolling opens a session, posts the body and says goodbye.
-func (b *bench) attackByPolling(t *testing.T, client *http.Client, revision byte, body []byte) {
-	t.Helper()
-	url := fmt.Sprintf("%s/socket.io/?EIO=%d&transport=polling&b64=1", b.url, revision)
-	ask := func(method, contentType string, body []byte) string {
-		r, err := http.NewRequest(method, url, bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", contentType)
-		resp, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = resp.Body.Close() }()
-		answer := new(bytes.Buffer)
-		_, _ = answer.ReadFrom(resp.Body)
-		return answer.String()
-	}
-	_, sid, _ := strings.Cut(ask(http.MethodGet, "", nil), `"sid":"`)
-	sid, _, _ = strings.Cut(sid, `"`)
-	url += "&sid=" + sid
+// sendAsStranger sends bytes, ends its side and waits until the server has read them all.
+func sendAsStranger(conn *siotest.Conn, stream []byte) {
+	_ = conn.Write(stream)
+	_ = conn.Net.(*net.TCPConn).CloseWrite()
+	_ = conn.Net.SetReadDeadline(time.Now().Add(siotest.Patience))
+	_, _ = io.Copy(io.Discard, conn.In)
+}
+
+// postAsStranger posts a body and, if that was accepted, ends the session.
+func postAsStranger(conn *siotest.Conn, body []byte) {
 	contentType := "text/plain;charset=UTF-8"
 	if len(body) > 0 && body[0] < 2 {
 		contentType = "application/octet-stream"
 	}
-	ask(http.MethodPost, contentType, body)
-	ask(http.MethodPost, "text/plain", []byte(map[bool]string{true: "1", false: "1:1"}[revision == 4]))
+	_ = conn.Write(conn.Post(contentType, body))
+	if _, _, err := conn.ReadAnswer(time.Now().Add(siotest.Patience)); err == nil {
+		_ = conn.Send("1")
+	}
 }

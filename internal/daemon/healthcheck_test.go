@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"testing"
+
+	"github.com/ramainen/doit-socket/internal/router"
 )
 
 // --healthcheck is answered by the program that runs, whether it is ready or not.
@@ -23,11 +25,11 @@ func TestHealthcheck(t *testing.T) {
 	}
 }
 
-// A program that is not there, or is another, is not well: exit code 1.
+// If no program answers, or another one does, the exit code is 1.
 func TestHealthcheckFails(t *testing.T) {
-	gone := newServer(t, NewRouter())
+	gone := newServer(t, router.New())
 	gone.Shutdown()
-	stranger := newServer(t, NewRouter())
+	stranger := newServer(t, router.New())
 	for name, s := range map[string]*Server{"nobody": gone, "one that knows no /healthz": stranger} {
 		t.Setenv("DOIT_ADMIN_LISTEN", s.Addr())
 		_, err := parse(t, "--healthcheck")

@@ -1,4 +1,4 @@
-// Package natstest runs real nats-servers for tests. Only test files import it.
+// Package natstest runs real nats-servers in the test process. Only tests import it.
 package natstest
 
 import (
@@ -12,23 +12,23 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Patience is how long a test waits for what must come.
+// Patience is how long a test waits for an expected event before it fails.
 const Patience = 10 * time.Second
 
 // An Option changes a server before it starts.
 type Option func(*server.Options)
 
-// MaxPayload is the largest message that the server takes.
+// MaxPayload sets the largest message that the server accepts.
 func MaxPayload(bytes int32) Option {
 	return func(o *server.Options) { o.MaxPayload = bytes }
 }
 
-// Port is for a server that must come back where another one was.
+// Port makes the server listen on this port instead of a free one.
 func Port(port int) Option {
 	return func(o *server.Options) { o.Port = port }
 }
 
-// Route is for a server that asks to join another's cluster.
+// Route makes the server join the cluster of the server at this address.
 func Route(address string) Option {
 	return func(o *server.Options) {
 		o.Cluster = server.ClusterOpts{Name: "doit-socket", Host: "127.0.0.1", Port: server.RANDOM_PORT}
@@ -36,7 +36,7 @@ func Route(address string) Option {
 	}
 }
 
-// Start starts a server on a free port of 127.0.0.1. It is stopped with the test.
+// Start starts a server on a free port of 127.0.0.1 and stops it at the end of the test.
 func Start(t testing.TB, opts ...Option) *server.Server {
 	t.Helper()
 	o := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true}
@@ -55,7 +55,7 @@ func Start(t testing.TB, opts ...Option) *server.Server {
 	return s
 }
 
-// Stop stops a server before the end of the test. Stopping twice is fine.
+// Stop stops a server before the end of the test. It may be called more than once.
 func Stop(s *server.Server) {
 	s.Shutdown()
 	s.WaitForShutdown()
@@ -80,8 +80,8 @@ func portOf(t testing.TB, address string) string {
 	return u.Port()
 }
 
-// Connect returns a connection that is closed with the test. In a cluster it
-// stays with its server.
+// Connect returns a connection to s that is closed at the end of the test. It never moves to
+// another server of a cluster.
 func Connect(t testing.TB, s *server.Server, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(s.ClientURL(), append([]nats.Option{nats.IgnoreDiscoveredServers()}, opts...)...)
@@ -104,12 +104,12 @@ func Cluster(t testing.TB, n int) []*server.Server {
 			o.Routes = routes
 		})
 		if i == 0 {
-			// The others hear from the first one where the rest is.
+			// One route is enough: the first server announces the others.
 			port := strconv.Itoa(servers[0].ClusterAddr().Port)
 			routes = []*url.URL{{Scheme: "nats", Host: net.JoinHostPort("127.0.0.1", port)}}
 		}
 	}
-	// To each other server there is a pool of routes and one for the system account.
+	// Each server has a pool of routes to each other one, and one route for the system account.
 	want := (n - 1) * (server.DEFAULT_ROUTE_POOL_SIZE + 1)
 	for _, s := range servers {
 		Await(t, "full mesh of "+s.Name(), func() bool { return s.NumRoutes() == want })
@@ -117,7 +117,8 @@ func Cluster(t testing.TB, n int) []*server.Server {
 	return servers
 }
 
-// Await waits until the condition holds, and fails the test if it does not in time.
+// Await waits until condition returns true. It fails the test after Patience; what says what did
+// not happen.
 func Await(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	late := time.NewTimer(Patience)

@@ -7,7 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// What is subscribed on one node of a cluster is reached through every other.
+// A subscription on one server of a cluster gets messages published on any other.
 func TestCluster(t *testing.T) {
 	servers := Cluster(t, 3)
 	for i, s := range servers {

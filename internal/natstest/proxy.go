@@ -9,19 +9,20 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// A Proxy stands between clients and a server, to be a network that fails.
+// A Proxy forwards TCP connections between NATS clients and a server. It simulates a failing
+// network.
 type Proxy struct {
 	listener net.Listener
 	server   string
 
 	mu    sync.Mutex
-	moved *sync.Cond // something of the following has changed
+	moved *sync.Cond // on mu: one of the following has changed
 	// Guarded by mu.
-	up, down bool // what goes to the server, or to the clients, stands still
-	conns    []net.Conn
+	up, down bool       // whether bytes to the server, or to the clients, are held back
+	conns    []net.Conn // both ends of the open connections
 }
 
-// StartProxy starts a proxy that ends with the test.
+// StartProxy starts a proxy in front of s and stops it at the end of the test.
 func StartProxy(t testing.TB, s *server.Server) *Proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -58,11 +59,11 @@ func StartProxy(t testing.TB, s *server.Server) *Proxy {
 	return p
 }
 
-// URL is for the clients.
+// URL returns the address that clients connect to.
 func (p *Proxy) URL() string { return "nats://" + p.listener.Addr().String() }
 
-// Freeze makes what goes up to the server, or down to the clients, stand still or go on.
-// What the network has taken is kept.
+// Freeze holds back bytes to the server if up is set, and bytes to the clients if down is set.
+// Bytes held back are forwarded when Freeze releases their direction.
 func (p *Proxy) Freeze(up, down bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,7 +71,7 @@ func (p *Proxy) Freeze(up, down bool) {
 	p.moved.Broadcast()
 }
 
-// Cut breaks all connections and forgets what stood still.
+// Cut closes all connections and drops the bytes held back.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,6 +82,7 @@ func (p *Proxy) Cut() {
 	p.moved.Broadcast()
 }
 
+// pass forwards bytes until either connection ends. It holds them back while *frozen is set.
 func (p *Proxy) pass(to, from net.Conn, frozen *bool) {
 	defer func() { _, _ = to.Close(), from.Close() }()
 	b := make([]byte, 4096)

@@ -1,21 +1,18 @@
-// Package siotest is a Socket.IO client for tests, on raw frames: what it
-// sends and reads is what is on the wire. Only test files import it.
+// Package siotest is Socket.IO clients for tests, on raw frames: what they
+// send and read is what is on the wire. Conn is a session that returns errors,
+// Tab the same in a test, and Client a page. Only tests and test programs import it.
 package siotest
 
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
-
-// Patience is how long a test waits for what must come.
-const Patience = 10 * time.Second
 
 // An Event is what a page's socket.on would get.
 type Event struct {
@@ -25,49 +22,31 @@ type Event struct {
 
 // A Client is one connected page. It answers heartbeats by itself.
 type Client struct {
-	t         testing.TB
-	transport Transport
-	eio       int
-	events    chan Event
-	acks      chan string
-	closed    chan struct{}
-	err       error // why closed
-	id        string
-	sent      int
-	once      sync.Once
-}
-
-// Options choose the client's generation and transport.
-type Options struct {
-	EIO     int  // 3 or 4; 0 means 4
-	Polling bool // else websocket
+	t      testing.TB
+	conn   *Conn
+	events chan Event
+	acks   chan string
+	closed chan struct{}
+	err    error // why closed
+	sent   int
 }
 
 // Dial connects and joins the namespace "/". It fails the test if that does not happen.
 func Dial(t testing.TB, base string, o Options) *Client {
 	t.Helper()
-	if o.EIO == 0 {
-		o.EIO = 4
-	}
-	var transport Transport
-	var err error
-	if o.Polling {
-		transport, err = Poll(base, o.EIO)
-	} else {
-		transport, err = DialSocket(base, fmt.Sprintf("EIO=%d&transport=websocket", o.EIO))
+	conn, err := Connect(base, o)
+	if err == nil && conn.EIO == 4 {
+		err = conn.Send("40")
 	}
 	if err != nil {
 		t.Fatalf("connect: %v", err)
 	}
-	c := &Client{
-		t: t, transport: transport, eio: o.EIO,
-		events: make(chan Event, 1<<16), acks: make(chan string, 1<<10), closed: make(chan struct{}),
-	}
-	joined := make(chan string, 1)
+	c := &Client{t: t, conn: conn, events: make(chan Event, 1<<16), acks: make(chan string, 1<<10), closed: make(chan struct{})}
+	joined := make(chan struct{}, 1)
 	go c.read(joined)
 	t.Cleanup(c.Close)
 	select {
-	case c.id = <-joined:
+	case <-joined:
 	case <-c.closed:
 		t.Fatalf("closed before joined: %v", c.err)
 	case <-time.After(Patience):
@@ -76,37 +55,20 @@ func Dial(t testing.TB, base string, o Options) *Client {
 	return c
 }
 
-func (c *Client) read(joined chan<- string) {
+func (c *Client) read(joined chan<- struct{}) {
 	defer close(c.closed)
-	for {
-		packets, err := c.transport.Receive()
-		if err != nil {
-			c.err = err
-			return
-		}
-		for _, p := range packets {
-			if err := c.handle(p, joined); err != nil {
-				c.err = err
-				return
-			}
+	for c.err == nil {
+		var packet string
+		if packet, c.err = c.conn.Next(time.Time{}); c.err == nil {
+			c.err = c.handle(packet, joined)
 		}
 	}
 }
 
-func (c *Client) handle(p string, joined chan<- string) error {
+func (c *Client) handle(p string, joined chan<- struct{}) error {
 	switch {
-	case strings.HasPrefix(p, "0"):
-		if c.eio == 4 {
-			return c.transport.Send("40")
-		}
-	case p == "1":
-		return io.EOF
-	case p == "2":
-		return c.transport.Send("3")
 	case strings.HasPrefix(p, "40"):
-		var connected struct{ SID string }
-		_ = json.Unmarshal([]byte(p[2:]), &connected)
-		joined <- connected.SID
+		joined <- struct{}{}
 	case strings.HasPrefix(p, "42"):
 		var list []any
 		if err := json.Unmarshal([]byte(p[2:]), &list); err != nil {
@@ -121,24 +83,19 @@ func (c *Client) handle(p string, joined chan<- string) error {
 	return nil
 }
 
-// ID is the socket's id, as the page knows it (EIO 4).
-func (c *Client) ID() string { return c.id }
-
 // Closed is closed when the connection has ended.
 func (c *Client) Closed() <-chan struct{} { return c.closed }
 
 // Close ends the connection without a word. Closing twice is fine.
 func (c *Client) Close() {
-	c.once.Do(func() {
-		c.transport.Close()
-		<-c.closed
-	})
+	c.conn.Close()
+	<-c.closed
 }
 
 // Send sends a raw Engine.IO packet.
 func (c *Client) Send(packet string) {
 	c.t.Helper()
-	if err := c.transport.Send(packet); err != nil {
+	if err := c.conn.Send(packet); err != nil {
 		c.t.Fatalf("send %.80q: %v", packet, err)
 	}
 }
@@ -193,6 +150,14 @@ func (c *Client) Next() Event {
 		c.t.Fatal("no event in time")
 	}
 	return Event{}
+}
+
+// Expect takes the next event and checks that it is this one. Arguments are as JSON is decoded into any.
+func (c *Client) Expect(event string, args ...any) {
+	c.t.Helper()
+	if got := c.Next(); got.Name != event || len(args)+len(got.Args) > 0 && !reflect.DeepEqual(got.Args, args) {
+		c.t.Fatalf("heard %v, want %s %v", got, event, args)
+	}
 }
 
 // Until returns the events that came before one named fence, which it takes too.

@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -30,11 +33,20 @@ func Build(args ...string) (dir string, err error) {
 }
 
 // Main is TestMain where our programs are run as their users do: it builds
-// them, with the race detector, and says where before the tests run. It does not return.
+// them, with the race detector where the tests have it, and sets binaries to
+// their directory before the tests run. It does not return.
 func Main(m *testing.M, binaries *string) {
+	if !slices.Contains(strings.Split(builtWith("-tags"), ","), "programs") {
+		fmt.Println("Not run, because -tags programs is not given: tests that start PHP, ss, haproxy, nginx, caddy, " +
+			"systemd-analyze or kubectl. `make test` installs these programs and runs all tests.")
+	}
 	os.Exit(func() int {
+		var flags []string
+		if builtWith("-race") == "true" {
+			flags = append(flags, "-race")
+		}
 		var err error
-		if *binaries, err = Build("-race"); err != nil {
+		if *binaries, err = Build(flags...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -42,6 +54,17 @@ func Main(m *testing.M, binaries *string) {
 		_ = os.Setenv("DOIT_DRAIN", "100ms") // a flag wins
 		return m.Run()
 	}())
+}
+
+// builtWith returns the value that the test's own build had for a flag of go build.
+func builtWith(flag string) string {
+	info, _ := debug.ReadBuildInfo()
+	for _, setting := range info.Settings {
+		if setting.Key == flag {
+			return setting.Value
+		}
+	}
+	return ""
 }
 
 var (

@@ -1,3 +1,5 @@
+//go:build programs
+
 package deploy
 
 import (
@@ -117,16 +119,6 @@ func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) 
 	return url
 }
 
-// status is 0 where nobody answers.
-func status(url string) int {
-	resp, err := http.Get(url)
-	if err != nil {
-		return 0
-	}
-	_ = resp.Body.Close()
-	return resp.StatusCode
-}
-
 func nobody(t *testing.T) string { return "http://" + siotest.FreeAddress(t) }
 
 func each(t *testing.T, test func(t *testing.T, b balancer)) {
@@ -156,9 +148,7 @@ func TestBalancerPassesAll(t *testing.T) {
 		}
 		for _, page := range pages {
 			for i := range 100 {
-				if got := page.Next(); got.Name != "hello" || got.Args[0] != float64(i) {
-					t.Fatalf("heard %v, want %d", got, i)
-				}
+				page.Expect("hello", float64(i))
 			}
 			if got := page.Next(); got.Name != "by-get" {
 				t.Errorf("heard %v", got)

@@ -1,8 +1,10 @@
 // Package deploy runs what deploy/ and the compose file ship, as it is, with
-// the programs that it is for.
+// the programs that it is for. Tests that start other programs than ours have
+// the build tag programs or compose, which make sets.
 package deploy
 
 import (
+	"net/http"
 	"path/filepath"
 	"testing"
 
@@ -18,4 +20,14 @@ func TestMain(m *testing.M) { siotest.Main(m, &binaries) }
 func start(t testing.TB, name string, args ...string) *siotest.Program {
 	t.Helper()
 	return siotest.Start(t, filepath.Join(binaries, name), args...)
+}
+
+// status asks for a page and returns the status, 0 where nothing answers.
+func status(url string) int {
+	resp, err := http.Get(url)
+	if err != nil {
+		return 0
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
 }

@@ -122,9 +122,7 @@ func permitted(t *testing.T, urlOf func(user, password string) string) {
 		for _, id := range []string{"42", "not a plain id"} {
 			siotest.MustPost(t, ingest.URL, id, "hello", `1`)
 			for _, page := range pages {
-				if got := page.Next(); got.Name != "hello" {
-					t.Errorf("heard %v", got)
-				}
+				page.Expect("hello", 1.)
 			}
 		}
 		if status, body := siotest.Post(t, ingest.URL, []string{"nobody"}, "hello", `1`); status != 200 || body != "ERROR" {

@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/ramainen/doit-socket/internal/siotest"
@@ -28,26 +26,5 @@ func TestIDsAreNoPatterns(t *testing.T) {
 		if len(heard) != 1 || heard[0].Args[0] != float64(i) {
 			t.Errorf("%q heard %v", id, heard)
 		}
-	}
-}
-
-// Nothing but the two listeners is open, and nothing else is reachable.
-func TestEmbeddedOpensTwoPorts(t *testing.T) {
-	server := start(t, "embedded")
-	out, err := exec.Command("ss", "-Hltnp").Output()
-	if err != nil {
-		t.Fatalf("ss: %v", err)
-	}
-	var ours []string
-	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, fmt.Sprintf("pid=%d,", server.Pid())) {
-			ours = append(ours, line)
-			if !strings.Contains(line, "127.0.0.1:") {
-				t.Errorf("not on loopback: %s", line)
-			}
-		}
-	}
-	if len(ours) != 2 {
-		t.Errorf("%d ports are open:\n%s", len(ours), strings.Join(ours, ""))
 	}
 }

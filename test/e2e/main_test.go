@@ -1,5 +1,6 @@
 // Package e2e runs the programs as their users do: as processes, with real
-// sockets, real PHP and a real nats-server.
+// sockets, real PHP and a real nats-server. Tests that start other programs
+// than ours have the build tag programs, which make test sets.
 package e2e
 
 import (

@@ -55,9 +55,7 @@ func TestBoxesWithoutStickiness(t *testing.T) {
 			siotest.MustPost(t, boxes[i%2].URL, id, "n", strconv.Itoa(i))
 		}
 		for i := range 1000 {
-			if e := page.Next(); e.Name != "n" || e.Args[0] != float64(i) {
-				t.Fatalf("EIO %d: got %v, want %d", revision, e, i)
-			}
+			page.Expect("n", float64(i))
 		}
 		page.Close()
 	}

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ramainen/doit-socket/internal/natstest"
 	"github.com/ramainen/doit-socket/internal/siotest"
@@ -50,7 +49,7 @@ func TestPublishedSuites(t *testing.T) {
 	})
 	cases("Engine.IO/handshake/websocket", map[string]func(*testing.T){
 		"successfully opens a session": func(t *testing.T) {
-			wantOpen(t, s.dial(t, "EIO=4&transport=websocket").next())
+			s.open(t)
 		},
 		"fails with an invalid EIO query parameter": func(t *testing.T) {
 			s.wantNoSocket(t, "transport=websocket")
@@ -88,14 +87,14 @@ func TestPublishedSuites(t *testing.T) {
 		"sends ping and takes pong": func(t *testing.T) {
 			w := s.open(t)
 			for range 3 {
-				w.want("2")
-				w.send("3")
+				w.Expect("2")
+				w.Send("3")
 			}
 		},
 		"closes the session upon ping timeout": func(t *testing.T) {
 			w := s.open(t)
-			w.want("2")
-			w.wantEnd()
+			w.Expect("2")
+			w.ExpectEnd()
 		},
 	})
 	cases("Engine.IO/close", map[string]func(*testing.T){
@@ -114,76 +113,76 @@ func TestPublishedSuites(t *testing.T) {
 		},
 		"websocket": func(t *testing.T) {
 			w := s.open(t)
-			w.send("1")
-			w.wantEnd()
+			w.Send("1")
+			w.ExpectEnd()
 		},
 	})
 	cases("Engine.IO/upgrade", map[string]func(*testing.T){
 		"successfully upgrades": func(t *testing.T) {
 			session := s.poll(t)
 			w := s.upgrade(t, session)
-			w.send("2probe")
-			w.want("3probe")
+			w.Send("2probe")
+			w.Expect("3probe")
 			s.wantGet(t, session, "6")
-			w.send("5", "40")
-			w.wantJoined()
+			w.Send("5", "40")
+			w.ExpectJoined()
 		},
 		"ignores HTTP requests with same sid after upgrade": func(t *testing.T) {
 			session := s.poll(t)
 			w := s.upgrade(t, session)
-			w.send("2probe", "5")
+			w.Send("2probe", "5")
 			s.wantRefused(t, "GET", session) // it may come first
-			w.want("3probe")
-			w.send("40")
-			w.wantJoined()
+			w.Expect("3probe")
+			w.Send("40")
+			w.ExpectJoined()
 		},
 		"ignores a websocket with same sid after upgrade": func(t *testing.T) {
 			session := s.poll(t)
 			w := s.upgrade(t, session)
-			w.send("2probe", "5")
-			s.upgrade(t, session).wantEnd()
-			w.want("3probe")
-			w.send("40")
-			w.wantJoined()
+			w.Send("2probe", "5")
+			s.upgrade(t, session).ExpectEnd()
+			w.Expect("3probe")
+			w.Send("40")
+			w.ExpectJoined()
 		},
 	})
 	cases("Socket.IO/connect", map[string]func(*testing.T){
 		"the main namespace": func(t *testing.T) {
 			w := s.open(t)
-			w.send("40")
-			w.wantJoined()
+			w.Send("40")
+			w.ExpectJoined()
 		},
 		"the main namespace with a payload": func(t *testing.T) { // which nobody here reads
 			w := s.open(t)
-			w.send(`40{"token":"123"}`)
-			w.wantJoined()
+			w.Send(`40{"token":"123"}`)
+			w.ExpectJoined()
 		},
 		"an unknown namespace": func(t *testing.T) { // as all but "/" are
 			w := s.open(t)
-			w.send("40/random", "40/custom,", `40/custom,{"token":"abc"}`)
-			w.want(`44/random,{"message":"Invalid namespace"}`)
-			w.want(`44/custom,{"message":"Invalid namespace"}`)
-			w.want(`44/custom,{"message":"Invalid namespace"}`)
+			w.Send("40/random", "40/custom,", `40/custom,{"token":"abc"}`)
+			w.Expect(`44/random,{"message":"Invalid namespace"}`)
+			w.Expect(`44/custom,{"message":"Invalid namespace"}`)
+			w.Expect(`44/custom,{"message":"Invalid namespace"}`)
 		},
 		"an invalid handshake": func(t *testing.T) {
 			w := s.open(t)
-			w.send("4abc")
-			w.wantEnd()
+			w.Send("4abc")
+			w.ExpectEnd()
 		},
-		"no handshake": func(t *testing.T) { s.open(t).wantEnd() },
+		"no handshake": func(t *testing.T) { s.open(t).ExpectEnd() },
 	})
 	cases("Socket.IO/disconnect", map[string]func(*testing.T){
 		"the main namespace": func(t *testing.T) {
-			w := s.join(t)
-			w.send("41")
-			w.want("2") // the connection stays
+			w := siotest.Join(t, s.base, siotest.Options{})
+			w.Send("41")
+			w.Expect("2") // the connection stays
 		},
 		"a custom namespace": func(t *testing.T) { // refused, and the main one stays
-			w := s.join(t)
-			w.send("40/custom")
-			w.want(`44/custom,{"message":"Invalid namespace"}`)
-			w.send(`42456["register",{"userid":"a"}]`)
-			w.want(`43456[{"ok":true}]`)
+			w := siotest.Join(t, s.base, siotest.Options{})
+			w.Send("40/custom")
+			w.Expect(`44/custom,{"message":"Invalid namespace"}`)
+			w.Send(`42456["register",{"userid":"a"}]`)
+			w.Expect(`43456[{"ok":true}]`)
 		},
 		"a custom namespace that it is not in": func(t *testing.T) { // closed, as by Node's server
 			s.wantInvalid(t, "41/custom")
@@ -191,9 +190,9 @@ func TestPublishedSuites(t *testing.T) {
 	})
 	cases("Socket.IO/message", map[string]func(*testing.T){
 		"with an ack": func(t *testing.T) {
-			w := s.join(t)
-			w.send(`42456["register",{"userid":"a"}]`)
-			w.want(`43456[{"ok":true}]`)
+			w := siotest.Join(t, s.base, siotest.Options{})
+			w.Send(`42456["register",{"userid":"a"}]`)
+			w.Expect(`43456[{"ok":true}]`)
 		},
 		"unknown packet type":    func(t *testing.T) { s.wantInvalid(t, "4abc") },
 		"invalid payload format": func(t *testing.T) { s.wantInvalid(t, "42{}") },
@@ -269,46 +268,17 @@ func (s suites) poll(t *testing.T) (query string) {
 	return "EIO=4&transport=polling&sid=" + url.QueryEscape(wantOpen(t, body, "websocket"))
 }
 
-// A suiteSocket is a websocket, packet by packet. It answers nothing by itself.
-type suiteSocket struct {
-	siotest.Transport
-	t *testing.T
-}
-
-func (s suites) dial(t *testing.T, query string) *suiteSocket {
-	t.Helper()
-	w, err := siotest.DialSocket(s.base, query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	late := time.AfterFunc(siotest.Patience, w.Close)
-	t.Cleanup(func() {
-		late.Stop()
-		w.Close()
-	})
-	return &suiteSocket{w, t}
-}
-
 // open opens a session on a websocket.
-func (s suites) open(t *testing.T) *suiteSocket {
+func (s suites) open(t *testing.T) *siotest.Tab {
 	t.Helper()
-	w := s.dial(t, "EIO=4&transport=websocket")
-	wantOpen(t, w.next())
+	w := siotest.Open(t, s.base, siotest.Options{})
+	wantOpen(t, w.Opened)
 	return w
 }
 
-// join opens a session in the namespace "/".
-func (s suites) join(t *testing.T) *suiteSocket {
+func (s suites) upgrade(t *testing.T, session string) *siotest.Tab {
 	t.Helper()
-	w := s.open(t)
-	w.send("40")
-	w.wantJoined()
-	return w
-}
-
-func (s suites) upgrade(t *testing.T, session string) *suiteSocket {
-	t.Helper()
-	return s.dial(t, strings.Replace(session, "polling", "websocket", 1))
+	return siotest.OpenSocket(t, s.base, strings.Replace(session, "polling", "websocket", 1))
 }
 
 func (s suites) wantNoSocket(t *testing.T, query string) {
@@ -322,57 +292,7 @@ func (s suites) wantNoSocket(t *testing.T, query string) {
 // wantInvalid checks that a socket in "/" does not survive the packet.
 func (s suites) wantInvalid(t *testing.T, packet string) {
 	t.Helper()
-	w := s.join(t)
-	w.send(packet)
-	w.wantEnd()
-}
-
-func (w *suiteSocket) send(packets ...string) {
-	w.t.Helper()
-	for _, packet := range packets {
-		if err := w.Send(packet); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-}
-
-func (w *suiteSocket) next() string {
-	w.t.Helper()
-	packets, err := w.Receive()
-	if err != nil {
-		w.t.Fatalf("receive: %v", err)
-	}
-	return packets[0]
-}
-
-func (w *suiteSocket) want(packet string) {
-	w.t.Helper()
-	if got := w.next(); got != packet {
-		w.t.Fatalf("got %q, want %q", got, packet)
-	}
-}
-
-func (w *suiteSocket) wantJoined() {
-	w.t.Helper()
-	var joined map[string]string
-	got := w.next()
-	if !strings.HasPrefix(got, "40") || json.Unmarshal([]byte(got[2:]), &joined) != nil || len(joined) != 1 || joined["sid"] == "" {
-		w.t.Fatalf("joined: %q", got)
-	}
-}
-
-// wantEnd checks that nothing comes but a ping, and the end.
-func (w *suiteSocket) wantEnd() {
-	w.t.Helper()
-	for began := time.Now(); ; {
-		packets, err := w.Receive()
-		switch {
-		case err != nil && time.Since(began) >= siotest.Patience:
-			w.t.Fatal("not closed in time")
-		case err != nil:
-			return
-		case packets[0] != "2":
-			w.t.Errorf("got %q", packets)
-		}
-	}
+	w := siotest.Join(t, s.base, siotest.Options{})
+	w.Send(packet)
+	w.ExpectEnd()
 }

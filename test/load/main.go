@@ -1,3 +1,5 @@
+//go:build linux
+
 // load measures doit-socket and its peers side by side: CPU and memory of the
 // servers from the operating system, latencies from the clock of this process.
 // docs/benchmarks.md says how, and has what came of it.

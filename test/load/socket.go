@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -7,6 +9,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 // A socket is a browser: a websocket that registers its ids, hears events and
@@ -41,8 +45,7 @@ func (l *loop) open(s *server, ids []string, ledger *ledger) (*socket, error) {
 		return nil, err
 	}
 	k.fd = fd
-	return k, l.write(fd, fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", s.target(ids), s.sockets))
+	return k, l.write(fd, siotest.Handshake(s.sockets.String(), s.target(ids)))
 }
 
 func (k *socket) lost(*loop) error {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 // An attack is what one stranger does. The letters are those of the list of
@@ -61,7 +63,7 @@ var attacks = []attack{
 }
 
 // K1: a binary or empty event, and every other packet that ends too soon.
-func halves(s *stranger, k kind) {
+func halves(s *stranger, k siotest.Options) {
 	packets := []string{
 		"40", "42", "42[]", "42{}", "42null", "42[null]", "42[1]", `42[""]`, `42["register"]`, `421["register",null]`, `421["register",{}]`,
 		`42["connect"]`, `42["disconnect",1]`, "43", "430", "431[]", "431", "44", `44{"message":"x"}`, "45", "45-", "451-", `451-["x",{"_placeholder":true,"num":0}]`,
@@ -78,12 +80,12 @@ func halves(s *stranger, k kind) {
 // K2
 func otherRevision(s *stranger) {
 	s.times(200, func(i int) error {
-		c, err := s.open([]kind{polling4, polling3}[i%2])
+		c, err := s.open([]siotest.Options{polling4, polling3}[i%2])
 		if err != nil {
 			return err
 		}
-		other := &client{kind: kind{eio: 7 - c.eio}, sid: c.sid, host: c.host}
-		_, err = s.call(other.greeting(), frame("2"), frame("2probe"), frame("5"), frame("2"))
+		other := &siotest.Conn{Options: siotest.Options{EIO: 7 - c.EIO}, SID: c.SID, Host: c.Host}
+		_, err = s.call(other.Greeting(), siotest.Frame("2"), siotest.Frame("2probe"), siotest.Frame("5"), siotest.Frame("2"))
 		return err
 	})
 }
@@ -91,9 +93,9 @@ func otherRevision(s *stranger) {
 // K3
 func earlyPong(s *stranger) {
 	s.times(1000, func(i int) error {
-		c, err := s.open([]kind{socket4, socket3}[i%2], "3", "3")
+		c, err := s.open([]siotest.Options{socket4, socket3}[i%2], "3", "3")
 		if err == nil {
-			c.conn.Close()
+			c.Close()
 		}
 		return err
 	})
@@ -102,22 +104,22 @@ func earlyPong(s *stranger) {
 // K4: over polling, over the probe itself, or by hanging up.
 func closeInProbe(s *stranger) {
 	s.times(600, func(i int) error {
-		c, err := s.open([]kind{polling4, polling3}[i%2])
+		c, err := s.open([]siotest.Options{polling4, polling3}[i%2])
 		if err != nil {
 			return err
 		}
-		probe := &client{kind: kind{eio: c.eio}, sid: c.sid, host: c.host}
-		conn, err := s.call(probe.greeting(), frame("2probe"))
+		probe := &siotest.Conn{Options: siotest.Options{EIO: c.EIO}, SID: c.SID, Host: c.Host}
+		conn, err := s.call(probe.Greeting(), siotest.Frame("2probe"))
 		if err != nil {
 			return err
 		}
 		switch i % 3 {
 		case 0:
-			err = c.write(c.post("1"))
+			err = c.Write(c.PostPacket("1"))
 		case 1:
-			_, err = conn.Write(append(frame("1"), frame("5")...))
+			_, err = conn.Write(append(siotest.Frame("1"), siotest.Frame("5")...))
 		case 2:
-			err = c.conn.Close()
+			c.Close()
 		}
 		if i%2 == 0 {
 			conn.Close()
@@ -127,17 +129,16 @@ func closeInProbe(s *stranger) {
 }
 
 // postRaw posts a body to a session of its own.
-func (s *stranger) postRaw(k kind, contentType string, body []byte) error {
+func (s *stranger) postRaw(k siotest.Options, contentType string, body []byte) error {
 	c, err := s.open(k)
 	if err != nil {
 		return err
 	}
-	defer c.conn.Close()
-	head := c.request("POST", fmt.Sprintf("Content-Type: %s\r\nContent-Length: %d\r\n", contentType, len(body)))
-	if err := c.write(append(head, body...)); err != nil {
+	defer c.Close()
+	if err := c.Write(c.Post(contentType, body)); err != nil {
 		return err
 	}
-	_, err = c.readAnswer(time.Now().Add(patience))
+	_, _, err = c.ReadAnswer(time.Now().Add(patience))
 	return err
 }
 
@@ -157,15 +158,15 @@ func hugeLengths(s *stranger) {
 func endlessPost(s *stranger) {
 	chunk := fmt.Appendf(nil, "%x\r\n%s\r\n", 1<<16, strings.Repeat("x", 1<<16))
 	s.times(8, func(i int) error {
-		c, err := s.open([]kind{polling4, polling3}[i%2])
+		c, err := s.open([]siotest.Options{polling4, polling3}[i%2])
 		if err != nil {
 			return err
 		}
-		if err := c.write(c.request("POST", "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n")); err != nil {
+		if err := c.Write(c.Request("POST", "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n")); err != nil {
 			return err
 		}
 		for range 200 << 20 / len(chunk) {
-			if err := c.write(chunk); err != nil {
+			if err := c.Write(chunk); err != nil {
 				return err
 			}
 		}
@@ -177,15 +178,15 @@ func endlessPost(s *stranger) {
 func unreadPongs(s *stranger) {
 	ping := ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewPingFrame(bytes.Repeat([]byte("x"), 125))))
 	s.times(16, func(i int) error {
-		k := []kind{socket4, socket3}[i%2]
+		k := []siotest.Options{socket4, socket3}[i%2]
 		c, err := s.open(k)
 		if err != nil {
 			return err
 		}
 		if k == socket3 {
-			s.flood(c.conn, frame("2"+strings.Repeat("x", 1<<19)), time.Second)
+			s.flood(c.Net, siotest.Frame("2"+strings.Repeat("x", 1<<19)), time.Second)
 		} else {
-			s.flood(c.conn, bytes.Repeat(ping, 1000), time.Second)
+			s.flood(c.Net, bytes.Repeat(ping, 1000), time.Second)
 		}
 		return nil
 	})
@@ -197,7 +198,7 @@ func abandonedPolls(s *stranger) {
 	ids := make([]string, sessions)
 	for i := range ids {
 		ids[i] = fmt.Sprint("abandoned", i)
-		_, err := s.join([]kind{polling4, polling3}[i%2], ids[i])
+		_, err := s.join([]siotest.Options{polling4, polling3}[i%2], ids[i])
 		s.must(err)
 	}
 	e := newEmitter(s.program.URL)
@@ -209,30 +210,30 @@ func abandonedPolls(s *stranger) {
 
 func noConnect(s *stranger) {
 	s.times(2000, func(i int) error {
-		_, err := s.open([]kind{polling4, socket4}[i%2])
+		_, err := s.open([]siotest.Options{polling4, socket4}[i%2])
 		return err
 	})
 }
 
 // M4
-func attachments(s *stranger, k kind) {
+func attachments(s *stranger, k siotest.Options) {
 	s.times(40, func(i int) error {
 		c, err := s.open(k)
 		if err != nil {
 			return err
 		}
-		defer c.conn.Close()
-		if err := c.send("40"); err != nil {
+		defer c.Close()
+		if err := c.Send("40"); err != nil {
 			return err
 		}
-		if err := c.send(`45999999999-["x",{"_placeholder":true,"num":0}]`); err != nil {
+		if err := c.Send(`45999999999-["x",{"_placeholder":true,"num":0}]`); err != nil {
 			return err
 		}
 		for range 20 {
-			if k.polling {
-				err = c.send("b" + strings.Repeat("AAAA", 10_000))
+			if k.Polling {
+				err = c.Send("b" + strings.Repeat("AAAA", 10_000))
 			} else {
-				err = c.write(ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewBinaryFrame(make([]byte, 40_000)))))
+				err = c.Write(ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewBinaryFrame(make([]byte, 40_000)))))
 			}
 			if err != nil {
 				return err
@@ -247,7 +248,7 @@ func idleAfterBurst(s *stranger) {
 	const count = 300
 	data := `"` + strings.Repeat("x", 100_000) + `"`
 	e := newEmitter(s.program.URL)
-	for _, k := range []kind{socket4, socket3, polling4, polling3} {
+	for _, k := range []siotest.Options{socket4, socket3, polling4, polling3} {
 		id := "idle" + strings.ReplaceAll(k.String(), " ", "")
 		c, err := s.join(k, id)
 		s.must(err)
@@ -257,7 +258,7 @@ func idleAfterBurst(s *stranger) {
 		read := make(chan error, 1)
 		go func() {
 			for range count {
-				if _, err := c.hear(time.Now().Add(patience)); err != nil {
+				if _, err := c.Hear(time.Now().Add(patience)); err != nil {
 					read <- err
 					return
 				}
@@ -277,16 +278,16 @@ func compressedPolls(s *stranger) {
 	data := `"` + strings.Repeat("x", 50_000) + `"`
 	s.times(100, func(i int) error {
 		id := fmt.Sprint("gzip", time.Now().UnixNano(), i) // not that of a poller that was left behind: M3 has those
-		c, err := s.join([]kind{polling4, polling3}[i%2], id)
+		c, err := s.join([]siotest.Options{polling4, polling3}[i%2], id)
 		if err != nil {
 			return err
 		}
 		for range 10 {
 			e.emit([]string{id}, "x", data)
-			if err := c.write(c.request("GET", "Accept-Encoding: gzip, deflate, br\r\n")); err != nil {
+			if err := c.Write(c.Request("GET", "Accept-Encoding: gzip, deflate, br\r\n")); err != nil {
 				return err
 			}
-			resp, err := http.ReadResponse(c.in, nil)
+			resp, err := http.ReadResponse(c.In, nil)
 			if err != nil {
 				return err
 			}
@@ -304,8 +305,8 @@ func compressedFrames(s *stranger) {
 	bomb := ws.NewTextFrame(make([]byte, 60_000))
 	bomb.Header.Rsv = ws.Rsv(true, false, false)
 	s.times(200, func(int) error {
-		c := &client{kind: socket4, host: s.host}
-		conn, err := s.call(c.request("GET", upgradeHeaders+"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"))
+		c := &siotest.Conn{Options: socket4, Host: s.host}
+		conn, err := s.call(c.Request("GET", siotest.UpgradeHeaders+"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"))
 		if err != nil {
 			return err
 		}
@@ -326,29 +327,29 @@ func eventFlood(s *stranger) {
 		c, err := s.join(socket4, "flood")
 		s.must(err)
 		if err == nil {
-			s.flood(c.conn, bytes.Repeat(frame(packet), max(1, 1<<16/len(packet))), time.Second)
+			s.flood(c.Net, bytes.Repeat(siotest.Frame(packet), max(1, 1<<16/len(packet))), time.Second)
 		}
 	}
 }
 
 func registerFlood(s *stranger) {
-	for i, k := range []kind{socket4, socket3} {
+	for i, k := range []siotest.Options{socket4, socket3} {
 		c, err := s.open(k, "40")
 		s.must(err)
 		if err != nil {
 			return
 		}
-		go func() { _, _ = io.Copy(io.Discard, c.conn) }()
+		go func() { _, _ = io.Copy(io.Discard, c.Net) }()
 		end := time.Now().Add(2 * time.Second)
 		for n := 0; time.Now().Before(end); n++ {
 			var b []byte
 			for j := range 32 {
-				b = append(b, frame(fmt.Sprintf(`421["register",{"userid":"f%d-%d-%d"}]`, i, n, j))...)
+				b = append(b, siotest.Frame(fmt.Sprintf(`421["register",{"userid":"f%d-%d-%d"}]`, i, n, j))...)
 			}
 			for j := range 32 {
-				b = append(b, frame(fmt.Sprintf(`421["unregister",{"userid":"f%d-%d-%d"}]`, i, n, j))...)
+				b = append(b, siotest.Frame(fmt.Sprintf(`421["unregister",{"userid":"f%d-%d-%d"}]`, i, n, j))...)
 			}
-			if c.write(b) != nil {
+			if c.Write(b) != nil {
 				break
 			}
 		}
@@ -356,17 +357,17 @@ func registerFlood(s *stranger) {
 }
 
 func earlyBurst(s *stranger) {
-	burst := append(frame("40"), bytes.Repeat(frame(`421["register",{"userid":"burst"}]`), 3000)...)
+	burst := append(siotest.Frame("40"), bytes.Repeat(siotest.Frame(`421["register",{"userid":"burst"}]`), 3000)...)
 	s.times(32, func(i int) error {
-		c, err := call(s.host, []kind{socket4, socket3}[i%2])
+		c, err := call(s.host, []siotest.Options{socket4, socket3}[i%2])
 		if err != nil {
 			return err
 		}
-		s.keep(c.conn)
-		if err := c.write(slices.Concat(c.greeting(), burst)); err != nil {
+		s.keep(c.Net)
+		if err := c.Write(slices.Concat(c.Greeting(), burst)); err != nil {
 			return err
 		}
-		return c.opened()
+		return c.ReadOpen()
 	})
 }
 
@@ -384,16 +385,16 @@ func manyConnections(s *stranger) {
 // R5, R4
 func resets(s *stranger) {
 	s.times(3000, func(i int) error {
-		c, err := call(s.host, []kind{socket4, socket3, polling4, polling3}[i%4])
+		c, err := call(s.host, []siotest.Options{socket4, socket3, polling4, polling3}[i%4])
 		if err != nil {
 			return err
 		}
-		defer c.reset()
-		b := c.greeting()
-		if !c.polling {
-			b = append(append(b, frame("40")...), frame(registration("reset"))...)
+		defer c.Reset()
+		b := c.Greeting()
+		if !c.Polling {
+			b = append(append(b, siotest.Frame("40")...), siotest.Frame(siotest.Registration("reset"))...)
 		}
-		if err := c.write(b); err != nil {
+		if err := c.Write(b); err != nil {
 			return err
 		}
 		select { // at any moment of it
@@ -406,17 +407,17 @@ func resets(s *stranger) {
 
 // R8: it is answered and handled.
 func largePolling(s *stranger) {
-	for _, k := range []kind{polling4, polling3} {
+	for _, k := range []siotest.Options{polling4, polling3} {
 		for _, size := range []int{60_000, 70_000, 500_000, 1_000_000} {
 			c, err := s.open(k)
 			if err == nil {
-				err = c.connect()
+				err = c.Join()
 			}
 			if err == nil {
-				err = c.send(fmt.Sprintf(`421["register",{"userid":"large","x":"%s"}]`, strings.Repeat("x", size)))
+				err = c.Send(fmt.Sprintf(`421["register",{"userid":"large","x":"%s"}]`, strings.Repeat("x", size)))
 			}
 			if err == nil {
-				err = c.expect(registered)
+				err = c.Expect(siotest.Registered)
 			}
 			s.must(err)
 		}
@@ -445,15 +446,15 @@ func badFrames(s *stranger) {
 		append(masked(ws.NewCloseFrame(nil)), masked(ws.NewTextFrame([]byte("42[]")))...),
 	}
 	s.times(20*len(frames), func(i int) error {
-		c, err := s.open([]kind{socket4, socket3}[i%2])
+		c, err := s.open([]siotest.Options{socket4, socket3}[i%2])
 		if err != nil {
 			return err
 		}
-		defer c.conn.Close()
-		if err := c.write(frames[i%len(frames)]); err != nil {
+		defer c.Close()
+		if err := c.Write(frames[i%len(frames)]); err != nil {
 			return err
 		}
-		_, err = c.next(time.Now().Add(20 * time.Millisecond))
+		_, err = c.Next(time.Now().Add(20 * time.Millisecond))
 		return err
 	})
 }
@@ -466,8 +467,8 @@ func endlessFragments(s *stranger) {
 			return
 		}
 		more := ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewFrame(ws.OpContinuation, false, make([]byte, size))))
-		s.must(c.write(ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewFrame(ws.OpText, false, []byte("42"))))))
-		s.flood(c.conn, bytes.Repeat(more, 1<<16/len(more)), time.Second)
+		s.must(c.Write(ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewFrame(ws.OpText, false, []byte("42"))))))
+		s.flood(c.Net, bytes.Repeat(more, 1<<16/len(more)), time.Second)
 	}
 }
 
@@ -478,7 +479,7 @@ func unfinishedFrames(s *stranger) {
 		if err != nil {
 			return err
 		}
-		return c.write(almost)
+		return c.Write(almost)
 	})
 }
 
@@ -490,11 +491,11 @@ func badPayloads(s *stranger) {
 	}
 	types := []string{"text/plain", "application/octet-stream", "application/octet-stream; x", "x", ""}
 	s.times(len(bodies)*len(types)*2, func(i int) error {
-		return s.postRaw([]kind{polling4, polling3}[i%2], types[i/2%len(types)], []byte(bodies[i/2/len(types)]))
+		return s.postRaw([]siotest.Options{polling4, polling3}[i%2], types[i/2%len(types)], []byte(bodies[i/2/len(types)]))
 	})
 }
 
-func badJSON(s *stranger, k kind) {
+func badJSON(s *stranger, k siotest.Options) {
 	long := strings.Repeat("x", 900_000)
 	many := strings.Repeat(`"x",`, 200_000) + `"x"`
 	packets := []string{
@@ -506,19 +507,19 @@ func badJSON(s *stranger, k kind) {
 	s.times(2*len(packets), func(i int) error { return s.say(k, "40", packets[i%len(packets)]) })
 }
 
-func namespaces(s *stranger, k kind) {
+func namespaces(s *stranger, k siotest.Options) {
 	s.times(40, func(i int) error {
 		c, err := s.open(k)
 		if err != nil {
 			return err
 		}
-		defer c.conn.Close()
+		defer c.Close()
 		for n := range 50 {
 			name := fmt.Sprintf("/n%d-%d?%s", i, n, strings.Repeat("q", 400))
-			if err := c.send("40" + name + ","); err != nil {
+			if err := c.Send("40" + name + ","); err != nil {
 				return err
 			}
-			if err := c.send("42" + name + `,["register",{"userid":"x"}]`); err != nil {
+			if err := c.Send("42" + name + `,["register",{"userid":"x"}]`); err != nil {
 				return err
 			}
 		}
@@ -528,16 +529,16 @@ func namespaces(s *stranger, k kind) {
 
 func overlaps(s *stranger) {
 	s.times(400, func(i int) error {
-		c, err := s.open([]kind{polling4, polling3}[i%2])
+		c, err := s.open([]siotest.Options{polling4, polling3}[i%2])
 		if err != nil {
 			return err
 		}
-		_, _ = s.call(c.request("GET", ""))
-		_, _ = s.call(c.request("POST", "Content-Type: text/plain\r\nContent-Length: 100\r\n"), []byte("4"))
+		_, _ = s.call(c.Request("GET", ""))
+		_, _ = s.call(c.Request("POST", "Content-Type: text/plain\r\nContent-Length: 100\r\n"), []byte("4"))
 		if i%4 < 2 {
-			_, err = s.call(c.request("GET", ""))
+			_, err = s.call(c.Request("GET", ""))
 		} else {
-			_, err = s.call(c.post("6"))
+			_, err = s.call(c.PostPacket("6"))
 		}
 		return err
 	})
@@ -552,8 +553,8 @@ func badHTTP(s *stranger) {
 		"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
 		"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\nConnection: upgrade\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 1\r\n\r\n",
-		"GET /socket.io/?EIO=4&transport=websocket HTTP/1.0\r\nHost: x\r\n" + upgradeHeaders + "\r\n",
-		"POST /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n" + upgradeHeaders + "\r\n",
+		"GET /socket.io/?EIO=4&transport=websocket HTTP/1.0\r\nHost: x\r\n" + siotest.UpgradeHeaders + "\r\n",
+		"POST /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n" + siotest.UpgradeHeaders + "\r\n",
 		"OPTIONS /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nOrigin: " + strings.Repeat("o", 10_000) + "\r\n\r\n",
 		"POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999\r\n\r\n",
 		"POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
@@ -599,7 +600,7 @@ func slowHeads(s *stranger) {
 
 func slowBodies(s *stranger) {
 	s.times(500, func(i int) error {
-		c, err := s.open([]kind{polling4, polling3}[i%2])
+		c, err := s.open([]siotest.Options{polling4, polling3}[i%2])
 		if err != nil {
 			return err
 		}
@@ -607,7 +608,7 @@ func slowBodies(s *stranger) {
 			_, err = s.call([]byte("POST /emit HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000000\r\n\r\nid=1"))
 			return err
 		}
-		return c.write(append(c.request("POST", "Content-Type: text/plain\r\nContent-Length: 1000000\r\n"), "40"...))
+		return c.Write(append(c.Request("POST", "Content-Type: text/plain\r\nContent-Length: 1000000\r\n"), "40"...))
 	})
 }
 
@@ -617,11 +618,11 @@ func pipelinedPolls(s *stranger) {
 	data := `"` + strings.Repeat("x", 100_000) + `"`
 	s.times(8, func(i int) error {
 		id := fmt.Sprint("pipeline", i)
-		c, err := s.join([]kind{polling4, polling3}[i%2], id)
+		c, err := s.join([]siotest.Options{polling4, polling3}[i%2], id)
 		if err != nil {
 			return err
 		}
-		if err := c.write(bytes.Repeat(c.request("GET", ""), 200)); err != nil {
+		if err := c.Write(bytes.Repeat(c.Request("GET", ""), 200)); err != nil {
 			return err
 		}
 		for range 200 {

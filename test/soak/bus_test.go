@@ -42,7 +42,7 @@ func TestBusAway(t *testing.T) {
 	ids := make([]string, count)
 	for i := range ids {
 		ids[i] = fmt.Sprint("bus", i)
-		page, err := join(b.host, []kind{socket4, socket4, socket4, polling4}[i%4], ids[i])
+		page, err := join(b.host, []siotest.Options{socket4, socket4, socket4, polling4}[i%4], ids[i])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,19 +215,19 @@ func (b *busPages) fault(what string) {
 }
 
 // stay hears until the end, which comes as a time out: nothing may close a page.
-func (b *busPages) stay(page *client, id string) {
-	defer page.conn.Close()
+func (b *busPages) stay(page *siotest.Conn, id string) {
+	defer page.Close()
 	go func() {
 		<-b.stop
-		page.conn.Close()
+		page.Close()
 	}()
 	for {
-		event, err := page.hear(time.Now().Add(2 * time.Minute))
+		event, err := page.Hear(time.Now().Add(2 * time.Minute))
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			b.fault(fmt.Sprintf("closed (%v): %v", page.kind, err))
+			b.fault(fmt.Sprintf("closed (%v): %v", page.Options, err))
 			return
 		}
 		b.note(id, event)
@@ -269,16 +269,16 @@ func (b *busPages) registerLate(id string) error {
 	}
 	b.running.Go(func() {
 		<-b.stop
-		page.conn.Close()
+		page.Close()
 	})
-	if err := page.connect(); err != nil {
+	if err := page.Join(); err != nil {
 		return err
 	}
-	if err := page.send(registration(id)); err != nil {
+	if err := page.Send(siotest.Registration(id)); err != nil {
 		return err
 	}
-	packet, err := page.next(time.Now().Add(2 * time.Minute))
-	if errors.Is(err, os.ErrDeadlineExceeded) || err == nil && packet != registered {
+	packet, err := page.Next(time.Now().Add(2 * time.Minute))
+	if errors.Is(err, os.ErrDeadlineExceeded) || err == nil && packet != siotest.Registered {
 		err = fmt.Errorf("no callback: %q, %w", packet, err)
 	}
 	return err

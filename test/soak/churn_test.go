@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 // 500 connects a second, half of them reset at a random moment, and then rest:
@@ -78,7 +80,7 @@ var errMoment = errors.New("its moment has come")
 // page goes all the way, from the first byte to an upgrade, or is reset at a
 // random step of it, a moment after that step.
 func (c *churn) page(i int) {
-	k := []kind{socket4, polling4, socket3, polling3, socket4, socket4}[rand.IntN(6)]
+	k := []siotest.Options{socket4, polling4, socket3, polling3, socket4, socket4}[rand.IntN(6)]
 	last := math.MaxInt
 	if i%2 == 0 {
 		last = rand.IntN(9)
@@ -98,41 +100,41 @@ func (c *churn) page(i int) {
 		c.fault(err)
 		return
 	}
-	var socket *client // that takes over
+	var socket *siotest.Conn // that takes over
 	defer func() {
-		for _, one := range []*client{page, socket} {
+		for _, one := range []*siotest.Conn{page, socket} {
 			if one != nil && last < math.MaxInt {
-				one.reset()
+				one.Reset()
 			} else if one != nil {
-				one.conn.Close()
+				one.Close()
 			}
 		}
 	}()
 	err = passed(nil)
-	greeting := page.greeting()
+	greeting := page.Greeting()
 	for _, part := range [][]byte{greeting[:len(greeting)/2], greeting[len(greeting)/2:]} {
 		if err == nil {
-			err = passed(page.write(part))
+			err = passed(page.Write(part))
 		}
 	}
 	if err == nil {
-		err = passed(page.opened())
+		err = passed(page.ReadOpen())
 	}
-	if err == nil && k.eio == 4 {
-		err = passed(page.send("40"))
-	}
-	if err == nil {
-		err = page.expect("40")
+	if err == nil && k.EIO == 4 {
+		err = passed(page.Send("40"))
 	}
 	if err == nil {
-		err = passed(page.send(registration(id)))
+		err = page.Expect("40")
 	}
 	if err == nil {
-		err = passed(page.expect(registered))
+		err = passed(page.Send(siotest.Registration(id)))
 	}
-	if err == nil && k.polling {
-		if socket, err = call(c.host, kind{eio: k.eio}); err == nil {
-			socket.sid = page.sid
+	if err == nil {
+		err = passed(page.Expect(siotest.Registered))
+	}
+	if err == nil && k.Polling {
+		if socket, err = call(c.host, siotest.Options{EIO: k.EIO}); err == nil {
+			socket.SID = page.SID
 			err = upgrade(socket, passed)
 		}
 	}
@@ -146,25 +148,25 @@ func (c *churn) page(i int) {
 		if socket != nil {
 			page, socket = socket, page
 		}
-		page.leave()
+		page.Goodbye()
 		c.well.Add(1)
 	}
 }
 
 // upgrade makes a websocket the transport of its session, which does not poll.
-func upgrade(socket *client, passed func(error) error) error {
-	err := passed(socket.write(socket.greeting()))
+func upgrade(socket *siotest.Conn, passed func(error) error) error {
+	err := passed(socket.Write(socket.Greeting()))
 	if err == nil {
-		err = socket.readUpgrade(time.Now().Add(patience))
+		err = socket.ReadUpgrade(time.Now().Add(patience))
 	}
 	if err == nil {
-		err = passed(socket.write(frame("2probe")))
+		err = passed(socket.Write(siotest.Frame("2probe")))
 	}
 	if err == nil {
-		err = socket.expect("3probe")
+		err = socket.Expect("3probe")
 	}
 	if err == nil {
-		err = passed(socket.write(frame("5")))
+		err = passed(socket.Write(siotest.Frame("5")))
 	}
 	return err
 }

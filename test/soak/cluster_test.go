@@ -107,7 +107,7 @@ func (c *cluster) awaitBalancer(host string, i int) {
 		if err != nil {
 			return false
 		}
-		defer page.conn.Close()
+		defer page.Close()
 		return read(c.t, c.gateways[i])["doit_gateway_sessions"] > 0
 	}) {
 		c.t.Fatalf("no browser comes to gateway %d", i+1)
@@ -145,13 +145,13 @@ func TestClusterRegistered(t *testing.T) {
 			e := newEmitter(c.ingests[(i/2)%2].URL)
 			page, err := open(c.listen[gateway], socket4)
 			if err == nil {
-				defer page.conn.Close()
-				err = page.connect()
+				defer page.Close()
+				err = page.Join()
 			}
 			for n := next.Add(1); err == nil && n <= int64(count); n = next.Add(1) {
 				id := fmt.Sprint("user", n)
 				began := time.Now()
-				if err = page.register(id); err != nil {
+				if err = page.Register(id); err != nil {
 					break
 				}
 				callback := time.Since(began)
@@ -160,14 +160,14 @@ func TestClusterRegistered(t *testing.T) {
 					break
 				}
 				var event string
-				if event, err = page.hear(time.Now().Add(patience)); err == nil && event != fmt.Sprintf(`["now",%d]`, n) {
+				if event, err = page.Hear(time.Now().Add(patience)); err == nil && event != fmt.Sprintf(`["now",%d]`, n) {
 					err = errors.New("heard another event")
 				}
 				if err == nil {
-					err = page.send(strings.Replace(registration(id), "register", "unregister", 1))
+					err = page.Send(strings.Replace(siotest.Registration(id), "register", "unregister", 1))
 				}
 				if err == nil {
-					err = page.expect(registered)
+					err = page.Expect(siotest.Registered)
 				}
 				mu.Lock()
 				took = append(took, callback)
@@ -327,10 +327,10 @@ func (l *load) keep(gateway int, id string) {
 	l.running.Go(func() {
 		for again := time.Tick(100 * time.Millisecond); ; {
 			if page, err := open(l.c.listen[gateway], socket4); err == nil {
-				if page.connect() == nil && page.send(registration(id)) == nil {
+				if page.Join() == nil && page.Send(siotest.Registration(id)) == nil {
 					l.stay(page, id)
 				}
-				page.conn.Close()
+				page.Close()
 			}
 			select {
 			case <-l.stop:
@@ -342,22 +342,22 @@ func (l *load) keep(gateway int, id string) {
 }
 
 // stay hears until the page is closed. Events may come before the callback.
-func (l *load) stay(page *client, id string) {
+func (l *load) stay(page *siotest.Conn, id string) {
 	ended := make(chan struct{})
 	defer close(ended)
 	go func() {
 		select {
 		case <-l.stop:
-			page.conn.Close()
+			page.Close()
 		case <-ended:
 		}
 	}()
 	for {
-		packet, err := page.next(time.Now().Add(time.Minute))
+		packet, err := page.Next(time.Now().Add(time.Minute))
 		if err != nil {
 			return
 		}
-		if packet == registered {
+		if packet == siotest.Registered {
 			l.connected.Add(1)
 			defer l.connected.Add(-1)
 		}
@@ -439,7 +439,7 @@ func TestClusterBalancer(t *testing.T) {
 		var all sync.WaitGroup
 		e := newEmitter(url)
 		for i := range 8 {
-			k := []kind{polling3, polling4}[i%2]
+			k := []siotest.Options{polling3, polling4}[i%2]
 			id := fmt.Sprint("polls", i)
 			all.Go(func() {
 				page, err := join(strings.TrimPrefix(url, "http://"), k, id)
@@ -447,7 +447,7 @@ func TestClusterBalancer(t *testing.T) {
 					t.Errorf("%v: %v", k, err)
 					return
 				}
-				defer page.conn.Close()
+				defer page.Close()
 				all.Go(func() {
 					for n := range 1000 {
 						if status, answer := e.emit([]string{id}, "n", strconv.Itoa(n)); answer != "OK" {
@@ -457,7 +457,7 @@ func TestClusterBalancer(t *testing.T) {
 					}
 				})
 				for n := range 1000 {
-					if event, err := page.hear(time.Now().Add(patience)); err != nil || event != fmt.Sprintf(`["n",%d]`, n) {
+					if event, err := page.Hear(time.Now().Add(patience)); err != nil || event != fmt.Sprintf(`["n",%d]`, n) {
 						t.Errorf("%v: %q, %v, at message %d", k, event, err, n)
 						return
 					}

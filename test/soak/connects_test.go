@@ -109,7 +109,7 @@ func newConnects(p *siotest.Program, count int, hold time.Duration) *connects {
 
 // pick returns what the i-th page is. An eager one sends CONNECT and register
 // behind the handshake's request, before any answer.
-func pick(i int) (k kind, eager bool) {
+func pick(i int) (k siotest.Options, eager bool) {
 	switch i % 20 {
 	case 0:
 		return polling4, false
@@ -124,26 +124,26 @@ func pick(i int) (k kind, eager bool) {
 }
 
 // enter brings the i-th page to its callback.
-func (c *connects) enter(i int, due time.Time) (page *client, id string) {
+func (c *connects) enter(i int, due time.Time) (page *siotest.Conn, id string) {
 	k, eager := pick(i)
 	id = fmt.Sprint(c.name, i)
 	var sent time.Time
 	var err error
 	if eager {
 		sent = time.Now()
-		behind := []string{registration(id)}
-		if k.eio == 4 {
-			behind = []string{"40", registration(id)}
+		behind := []string{siotest.Registration(id)}
+		if k.EIO == 4 {
+			behind = []string{"40", siotest.Registration(id)}
 		}
 		if page, err = open(c.host, k, behind...); err == nil {
-			if err = page.expect("40"); err == nil {
-				err = page.expect(registered)
+			if err = page.Expect("40"); err == nil {
+				err = page.Expect(siotest.Registered)
 			}
 		}
 	} else if page, err = open(c.host, k); err == nil {
-		if err = page.connect(); err == nil {
+		if err = page.Join(); err == nil {
 			sent = time.Now()
-			err = page.register(id)
+			err = page.Register(id)
 		}
 	}
 	if err != nil {
@@ -181,27 +181,27 @@ func (c *connects) held(i int, registered chan<- struct{}) {
 }
 
 // stay hears one event and nothing else, and leaves.
-func (c *connects) stay(page *client, id string) {
-	defer page.conn.Close()
+func (c *connects) stay(page *siotest.Conn, id string) {
+	defer page.Close()
 	c.fences <- id
-	event, err := page.hear(time.Now().Add(3 * patience))
+	event, err := page.Hear(time.Now().Add(3 * patience))
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.fault(&c.deaf, fmt.Sprintf("deaf (%v)", page.kind))
+		c.fault(&c.deaf, fmt.Sprintf("deaf (%v)", page.Options))
 		return
 	case err != nil:
-		c.fault(&c.closed, fmt.Sprintf("closed (%v): %v", page.kind, err))
+		c.fault(&c.closed, fmt.Sprintf("closed (%v): %v", page.Options, err))
 		return
 	case event != `["fence",1]`:
 		c.fault(&c.deaf, "heard "+event)
 		return
 	}
-	if event, err = page.hear(time.Now().Add(c.hold)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.fault(&c.closed, fmt.Sprintf("while it was there (%v): %q, %v", page.kind, event, err))
+	if event, err = page.Hear(time.Now().Add(c.hold)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.fault(&c.closed, fmt.Sprintf("while it was there (%v): %q, %v", page.Options, event, err))
 		return
 	}
-	if !page.polling { // a poll waits: it leaves by breaking it
-		page.leave()
+	if !page.Polling { // a poll waits: it leaves by breaking it
+		page.Goodbye()
 	}
 }
 

@@ -42,7 +42,7 @@ func TestDrain(t *testing.T) {
 	refused := 0
 	for range 20 {
 		if c, err := open(d.host, socket4); err == nil {
-			c.conn.Close()
+			c.Close()
 		} else {
 			refused++
 		}
@@ -130,7 +130,7 @@ type drain struct {
 
 func newDrain(t *testing.T, p *siotest.Program, count int) *drain {
 	d := &drain{program: p, host: strings.TrimPrefix(p.URL, "http://"), begin: make(chan struct{}), faults: make(map[string]int)}
-	kinds := []kind{socket4, socket4, socket4, socket4, socket4, socket4, socket3, socket3, polling4, polling3}
+	kinds := []siotest.Options{socket4, socket4, socket4, socket4, socket4, socket4, socket3, socket3, polling4, polling3}
 	for i := range count {
 		d.add(t, fmt.Sprint("drain", i), kinds[i%len(kinds)], false)
 	}
@@ -138,7 +138,7 @@ func newDrain(t *testing.T, p *siotest.Program, count int) *drain {
 }
 
 // add lets a page in. A lazy one does not read before the signal.
-func (d *drain) add(t *testing.T, id string, k kind, lazy bool) {
+func (d *drain) add(t *testing.T, id string, k siotest.Options, lazy bool) {
 	page, err := join(d.host, k, id)
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func (d *drain) room(t *testing.T, e *emitter) (messages int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer page.conn.Close()
+	defer page.Close()
 	for answer := "OK"; answer == "OK"; messages++ {
 		_, answer = e.emit([]string{"room"}, "before", large)
 	}
@@ -195,8 +195,8 @@ func (d *drain) fill(t *testing.T) {
 	running.Wait()
 }
 
-func (d *drain) stay(page *client, lazy bool) {
-	defer page.conn.Close()
+func (d *drain) stay(page *siotest.Conn, lazy bool) {
+	defer page.Close()
 	expected := 1
 	if lazy {
 		<-d.begin
@@ -205,7 +205,7 @@ func (d *drain) stay(page *client, lazy bool) {
 	heard := 0
 	var err error
 	for ; err == nil; heard++ {
-		_, err = page.hear(time.Now().Add(3 * patience))
+		_, err = page.Hear(time.Now().Add(3 * patience))
 	}
 	heard-- // the last was the close
 	d.mu.Lock()
@@ -214,10 +214,10 @@ func (d *drain) stay(page *client, lazy bool) {
 	if heard != expected {
 		d.lost++
 	}
-	var close closeError
-	if errors.As(err, &close) && (page.polling || close.code == ws.StatusGoingAway) {
+	var close siotest.CloseError
+	if errors.As(err, &close) && (page.Polling || close.Code == ws.StatusGoingAway) {
 		d.told++
 	} else {
-		d.faults[fmt.Sprintf("%v: %v", page.kind, err)]++
+		d.faults[fmt.Sprintf("%v: %v", page.Options, err)]++
 	}
 }

@@ -149,40 +149,40 @@ func (s *stranger) call(request ...[]byte) (net.Conn, error) {
 }
 
 // open opens a session that stays until the stranger leaves.
-func (s *stranger) open(k kind, behind ...string) (*client, error) {
+func (s *stranger) open(k siotest.Options, behind ...string) (*siotest.Conn, error) {
 	c, err := open(s.host, k, behind...)
 	if err == nil {
-		s.keep(c.conn)
+		s.keep(c.Net)
 	}
 	return c, err
 }
 
 // join is open, with an id registered.
-func (s *stranger) join(k kind, id string) (*client, error) {
+func (s *stranger) join(k siotest.Options, id string) (*siotest.Conn, error) {
 	c, err := join(s.host, k, id)
 	if err == nil {
-		s.keep(c.conn)
+		s.keep(c.Net)
 	}
 	return c, err
 }
 
 // say opens a session, says the packets and hangs up when the server has
 // answered something or is silent.
-func (s *stranger) say(k kind, packets ...string) error {
+func (s *stranger) say(k siotest.Options, packets ...string) error {
 	c, err := s.open(k)
 	if err != nil {
 		return err
 	}
-	defer c.conn.Close()
+	defer c.Close()
 	for _, packet := range packets {
-		if err := c.send(packet); err != nil {
+		if err := c.Send(packet); err != nil {
 			return err
 		}
 	}
-	if k.polling {
+	if k.Polling {
 		return nil
 	}
-	_, err = c.next(time.Now().Add(20 * time.Millisecond))
+	_, err = c.Next(time.Now().Add(20 * time.Millisecond))
 	return err
 }
 
@@ -205,9 +205,9 @@ func (s *stranger) flood(conn net.Conn, b []byte, while time.Duration) {
 }
 
 // all runs an attack over every kind of client.
-func all(f func(s *stranger, k kind)) func(*stranger) {
+func all(f func(s *stranger, k siotest.Options)) func(*stranger) {
 	return func(s *stranger) {
-		for _, k := range []kind{socket4, socket3, polling4, polling3} {
+		for _, k := range []siotest.Options{socket4, socket3, polling4, polling3} {
 			f(s, k)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // between two goroutines of this process. What stalls those is not the server.
 type neighbour struct {
 	t       testing.TB
-	page    *client
+	page    *siotest.Conn
 	emitter *emitter
 	echo    net.Conn
 	stop    chan struct{}
@@ -71,7 +71,7 @@ func (n *neighbour) end() {
 	close(n.stop)
 	n.running.Wait()
 	n.echo.Close()
-	n.page.conn.Close()
+	n.page.Close()
 }
 
 // every calls f at the neighbour's pace until the end.
@@ -100,7 +100,7 @@ func (n *neighbour) emit() {
 
 func (n *neighbour) listen() {
 	for {
-		event, err := n.page.hear(time.Now().Add(2 * patience))
+		event, err := n.page.Hear(time.Now().Add(2 * patience))
 		if err != nil {
 			select {
 			case <-n.stop:

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 // Both gateways are restarted one after the other, as one upgrades them, under
@@ -112,7 +114,7 @@ func TestClusterRollingRestart(t *testing.T) {
 
 // A rollingPage comes back when it is closed.
 type rollingPage struct {
-	kind
+	kind       siotest.Options
 	id         string
 	registers  bool // each time that it connects, not only at first
 	registered atomic.Bool
@@ -134,14 +136,14 @@ func (p *rollingPage) stay(host string, again time.Duration, stop <-chan struct{
 				case <-stop:
 				case <-ended:
 				}
-				page.conn.Close()
+				page.Close()
 			}()
-			if err = page.connect(); err == nil && (first || p.registers) {
-				err = page.send(registration(p.id))
+			if err = page.Join(); err == nil && (first || p.registers) {
+				err = page.Send(siotest.Registration(p.id))
 			}
 			for err == nil {
 				var packet string
-				if packet, err = page.next(time.Now().Add(time.Minute)); packet == registered {
+				if packet, err = page.Next(time.Now().Add(time.Minute)); packet == siotest.Registered {
 					p.registered.Store(true)
 					if !lost.IsZero() {
 						p.windows = append(p.windows, time.Since(lost))

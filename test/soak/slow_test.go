@@ -93,26 +93,26 @@ func TestSlowReaders(t *testing.T) {
 // stop is closed, or when the connection has ended.
 type reader struct {
 	name  string
-	kind  kind
+	kind  siotest.Options
 	reads bool // all of it; the first one, beside which the others are measured
-	read  func(c *client, stop <-chan struct{})
+	read  func(c *siotest.Conn, stop <-chan struct{})
 }
 
 var readers = []reader{
-	{"one that reads", socket4, true, func(c *client, _ <-chan struct{}) {
+	{"one that reads", socket4, true, func(c *siotest.Conn, _ <-chan struct{}) {
 		for {
-			if _, err := c.hear(time.Now().Add(patience)); err != nil {
+			if _, err := c.Hear(time.Now().Add(patience)); err != nil {
 				return
 			}
 		}
 	}},
-	{"stops silently", socket4, false, func(_ *client, stop <-chan struct{}) { <-stop }},
+	{"stops silently", socket4, false, func(_ *siotest.Conn, stop <-chan struct{}) { <-stop }},
 	{"stops with blind pongs", socket4, false, blindly("3")},
 	{"stops with blind pings, EIO 3", socket3, false, blindly("2")},
-	{"stops polling", polling4, false, func(_ *client, stop <-chan struct{}) { <-stop }},
-	{"stops polling, EIO 3", polling3, false, func(_ *client, stop <-chan struct{}) { <-stop }},
-	{"polls, and reads no answer", polling4, false, func(c *client, stop <-chan struct{}) {
-		_ = c.write(bytes.Repeat(c.request("GET", ""), 100))
+	{"stops polling", polling4, false, func(_ *siotest.Conn, stop <-chan struct{}) { <-stop }},
+	{"stops polling, EIO 3", polling3, false, func(_ *siotest.Conn, stop <-chan struct{}) { <-stop }},
+	{"polls, and reads no answer", polling4, false, func(c *siotest.Conn, stop <-chan struct{}) {
+		_ = c.Write(bytes.Repeat(c.Request("GET", ""), 100))
 		<-stop
 	}},
 	{"one byte a second", socket4, false, byByte},
@@ -120,12 +120,12 @@ var readers = []reader{
 }
 
 // blindly says the same packet all the time and reads nothing.
-func blindly(packet string) func(c *client, stop <-chan struct{}) {
-	return func(c *client, stop <-chan struct{}) {
+func blindly(packet string) func(c *siotest.Conn, stop <-chan struct{}) {
+	return func(c *siotest.Conn, stop <-chan struct{}) {
 		for tick := time.Tick(50 * time.Millisecond); ; {
 			select {
 			case <-tick:
-				if c.write(frame(packet)) != nil {
+				if c.Write(siotest.Frame(packet)) != nil {
 					<-stop
 					return
 				}
@@ -136,16 +136,16 @@ func blindly(packet string) func(c *client, stop <-chan struct{}) {
 	}
 }
 
-func byByte(c *client, stop <-chan struct{}) {
-	if c.polling {
-		_ = c.write(bytes.Repeat(c.request("GET", ""), 100))
+func byByte(c *siotest.Conn, stop <-chan struct{}) {
+	if c.Polling {
+		_ = c.Write(bytes.Repeat(c.Request("GET", ""), 100))
 	}
 	var b [1]byte
 	for tick := time.Tick(time.Second); ; {
 		select {
 		case <-tick:
-			c.conn.SetReadDeadline(time.Now().Add(time.Second))
-			_, _ = io.ReadFull(c.conn, b[:])
+			c.Net.SetReadDeadline(time.Now().Add(time.Second))
+			_, _ = io.ReadFull(c.Net, b[:])
 		case <-stop:
 			return
 		}
@@ -176,7 +176,7 @@ func (s *slow) run(t *testing.T, n *neighbour, r reader, data string, emits int)
 	reading.Go(func() { r.read(c, stop) })
 	events, machine, fault = n.during(func() { s.load(t, r, data, emits, closed) })
 	close(stop)
-	c.conn.Close()
+	c.Close()
 	reading.Wait()
 	s.peak -= before
 	return events, machine, fault

@@ -18,8 +18,8 @@ import (
 // 1,000 sessions in groups of 100 move from polling to websocket while each
 // gets 100 numbered messages a second: every one hears all, once, in order.
 func TestUpgrades(t *testing.T) {
-	for _, k := range []kind{polling3, polling4} {
-		t.Run(fmt.Sprintf("EIO %d", k.eio), func(t *testing.T) {
+	for _, k := range []siotest.Options{polling3, polling4} {
+		t.Run(fmt.Sprintf("EIO %d", k.EIO), func(t *testing.T) {
 			p := start(t, "embedded")
 			total := upgrades{faults: make(map[string]int)}
 			sessions := scaled(1000)
@@ -56,7 +56,7 @@ type upgrades struct {
 
 func (u *upgrades) rate() float64 { return float64(u.sent) / u.during.Seconds() }
 
-func (u *upgrades) group(p *siotest.Program, k kind, first, size int) {
+func (u *upgrades) group(p *siotest.Program, k siotest.Options, first, size int) {
 	const (
 		pace   = 10 * time.Millisecond
 		before = 500 * time.Millisecond // of messages, and then
@@ -68,7 +68,7 @@ func (u *upgrades) group(p *siotest.Program, k kind, first, size int) {
 	var ready, pages sync.WaitGroup
 	begin := make(chan struct{})
 	for i := range size {
-		ids[i] = fmt.Sprintf("up%d-%d", k.eio, first+i)
+		ids[i] = fmt.Sprintf("up%d-%d", k.EIO, first+i)
 		ready.Add(1)
 		pages.Go(func() {
 			page, err := join(host, k, ids[i])
@@ -110,8 +110,8 @@ func (u *upgrades) fault(err error) {
 
 // A moving page polls in its own goroutine while another asks for the websocket.
 type moving struct {
-	*client
-	socket  *client
+	*siotest.Conn
+	socket  *siotest.Conn
 	pause   atomic.Bool   // the poll that waits is the last one
 	paused  chan struct{} // closed when it has ended
 	moved   chan error
@@ -125,9 +125,9 @@ type moving struct {
 // page hears all messages, and moves after a while, as published clients do:
 // 2probe, 3probe, no further poll, 5 when the last has ended. An eager one
 // sends 2probe behind the handshake's request, before any answer.
-func (u *upgrades) page(page *client, wait time.Duration, eager bool) {
-	m := &moving{client: page, paused: make(chan struct{}), moved: make(chan error, 1), missing: make(map[int]bool)}
-	defer page.conn.Close()
+func (u *upgrades) page(page *siotest.Conn, wait time.Duration, eager bool) {
+	m := &moving{Conn: page, paused: make(chan struct{}), moved: make(chan error, 1), missing: make(map[int]bool)}
+	defer page.Close()
 	go func() {
 		<-time.After(wait)
 		began := time.Now()
@@ -144,7 +144,7 @@ func (u *upgrades) page(page *client, wait time.Duration, eager bool) {
 	defer u.mu.Unlock()
 	if m.socket != nil {
 		u.upgraded++
-		m.socket.conn.Close()
+		m.socket.Close()
 	}
 	u.onPolling += m.heard[0]
 	u.onSocket += m.heard[1]
@@ -161,37 +161,37 @@ func (u *upgrades) page(page *client, wait time.Duration, eager bool) {
 
 // move opens the websocket and makes it the transport.
 func (m *moving) move(eager bool) error {
-	c, err := call(m.host, kind{eio: m.eio})
+	c, err := call(m.Host, siotest.Options{EIO: m.EIO})
 	if err != nil {
 		return err
 	}
-	c.sid = m.sid
-	greeting := c.greeting()
+	c.SID = m.SID
+	greeting := c.Greeting()
 	if eager {
-		greeting = append(greeting, frame("2probe")...)
+		greeting = append(greeting, siotest.Frame("2probe")...)
 	}
-	err = c.write(greeting)
+	err = c.Write(greeting)
 	if err == nil {
-		err = c.readUpgrade(time.Now().Add(patience))
+		err = c.ReadUpgrade(time.Now().Add(patience))
 	}
 	if err == nil && !eager {
-		err = c.write(frame("2probe"))
+		err = c.Write(siotest.Frame("2probe"))
 	}
 	if err == nil {
-		err = c.expect("3probe")
+		err = c.Expect("3probe")
 	}
 	if err != nil {
-		c.conn.Close()
+		c.Close()
 		return fmt.Errorf("probe: %w", err)
 	}
 	m.pause.Store(true)
 	select {
 	case <-m.paused:
 	case <-time.After(patience):
-		c.conn.Close()
+		c.Close()
 		return errors.New("the last poll did not end")
 	}
-	if err := c.write(frame("5")); err != nil {
+	if err := c.Write(siotest.Frame("5")); err != nil {
 		return fmt.Errorf("upgrade: %w", err)
 	}
 	m.socket = c
@@ -202,24 +202,16 @@ func (m *moving) move(eager bool) error {
 func (m *moving) hearAll() error {
 	deadline := time.Now().Add(3 * patience)
 	for {
-		if m.pause.Load() && len(m.got) == 0 {
+		// Between its polls the page sees that it is to pause.
+		if m.pause.Load() && m.Buffered() == 0 {
 			break
 		}
-		if len(m.got) == 0 {
-			// Not next: between its polls the page must see that it is to pause.
-			if err := m.write(m.request("GET", "")); err != nil {
-				return err
-			}
-			if err := m.readPoll(deadline); err != nil {
-				return fmt.Errorf("poll: %w", err)
-			}
+		packet, err := m.Receive(deadline)
+		if err != nil {
+			return fmt.Errorf("poll: %w", err)
 		}
-		for len(m.got) > 0 {
-			packet := m.got[0]
-			m.got = m.got[1:]
-			if done, err := m.take(packet, 0); done || err != nil {
-				return err
-			}
+		if done, err := m.take(packet, 0); done || err != nil {
+			return err
 		}
 	}
 	close(m.paused)
@@ -227,7 +219,7 @@ func (m *moving) hearAll() error {
 		return err
 	}
 	for {
-		packet, err := m.socket.next(deadline)
+		packet, err := m.socket.Next(deadline)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return errors.New("deaf on websocket")
 		}

@@ -1,0 +1,42 @@
+package legacy
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ramainen/doit-socket/internal/wire"
+)
+
+// The cost of an emit from its form to its answer, by carrier and number of receivers. The gateway does nothing. Over
+// NATS the figure includes the gateway's part of the round trip.
+func BenchmarkEmit(b *testing.B) {
+	for _, carrier := range []string{"process", "bus"} {
+		for _, receivers := range []int{1, 10, 100} {
+			b.Run(fmt.Sprintf("%s-%d", carrier, receivers), func(b *testing.B) {
+				bench := newBench(b)
+				if carrier == "process" {
+					bench.publisher.UseGateway(func() bool { return true }, func(wire.Message) wire.Receipt { return wire.Receipt{Sockets: 1} })
+				} else {
+					bench.gw.On("user.*", func(m *nats.Msg) { _ = m.Respond([]byte("1 gw")) })
+				}
+				body := []byte(strings.Repeat("id[]=d41d8cd98f00b204&", receivers) + "message=e&data={\"a\":1}")
+				b.ReportAllocs()
+				for b.Loop() {
+					r := httptest.NewRequest(http.MethodPost, "/emit", bytes.NewReader(body))
+					r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+					w := httptest.NewRecorder()
+					bench.http.Config.Handler.ServeHTTP(w, r)
+					if w.Body.String() != "OK" {
+						b.Fatal(w.Body)
+					}
+				}
+			})
+		}
+	}
+}

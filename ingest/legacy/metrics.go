@@ -1,0 +1,39 @@
+package legacy
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics count emits by their answer. docs/operations.md lists them.
+type metrics struct {
+	emits      *prometheus.CounterVec
+	ok, nobody prometheus.Counter // the two counters of emits for status 200, looked up once
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{emits: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "doit_ingest_emits_total",
+		Help: "Emits, by the HTTP status and the body of their answer.",
+	}, []string{"status", "answer"})}
+	m.ok, m.nobody = m.emits.WithLabelValues("200", "OK"), m.emits.WithLabelValues("200", "ERROR")
+	for _, status := range []string{"400", "405", "413", "503"} {
+		m.emits.WithLabelValues(status, "ERROR") // creates the counter, so that it is exported as 0 before the first such emit
+	}
+	reg.MustRegister(m.emits)
+	return m
+}
+
+// answered counts one emit by its answer.
+func (m *metrics) answered(status int, answer string) {
+	switch {
+	case status != http.StatusOK:
+		m.emits.WithLabelValues(strconv.Itoa(status), answer).Inc()
+	case answer == "OK":
+		m.ok.Inc()
+	default:
+		m.nobody.Inc()
+	}
+}

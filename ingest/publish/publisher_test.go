@@ -1,0 +1,182 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/wire"
+)
+
+// An invalid emit is not sent to any receiver, even if only one id is invalid.
+func TestInvalidEmits(t *testing.T) {
+	b := newBench(t)
+	p := newPublisher(t, b.server.ClientURL())
+	b.gw.Holds("u", 1)
+	for _, c := range []struct {
+		emit Emit
+		want error
+	}{
+		{Emit{To: []string{"u", strings.Repeat("x", wire.MaxID+1)}, Event: "e"}, wire.ErrID},
+		{Emit{To: []string{"u"}, Event: "e", Project: "a.b"}, wire.ErrProject},
+		{Emit{To: []string{"u"}, Event: "connect"}, wire.ErrEvent},
+		{Emit{To: []string{"u"}, Event: "e", Args: [][]byte{[]byte("1"), []byte("{")}}, wire.ErrData},
+		{Emit{To: make([]string, wire.MaxReceivers+1), Event: "e"}, ErrReceivers},
+	} {
+		if outcomes, err := p.Publish(t.Context(), c.emit, FirstReceipt); outcomes != nil || !errors.Is(err, c.want) {
+			t.Errorf("%v, %v; want %v", outcomes, err, c.want)
+		}
+	}
+	if reached, err := emit(p, []string{"u"}, "fence", "1"); !reached || err != nil {
+		t.Errorf("%v, %v", reached, err)
+	}
+	if m := <-b.gw.Heard; string(m.Data) != `["fence",1]` {
+		t.Errorf("heard %s", m.Data)
+	}
+}
+
+// An emit carries its project, all of its arguments and its option.
+func TestWhatIsPublished(t *testing.T) {
+	b := newBench(t)
+	p := newPublisher(t, b.server.ClientURL())
+	heard := make(chan *nats.Msg, 1)
+	b.gw.On("app.shop.user.*", func(m *nats.Msg) { heard <- m; _ = m.Respond([]byte("1 gw")) })
+	e := Emit{Project: "shop", To: []string{"a.b"}, Event: "e", Args: [][]byte{[]byte(`{"b":1.0}`), []byte(`2`)}, Except: "socket"}
+	if outcomes, err := p.Publish(t.Context(), e, FirstReceipt); !slices.Equal(outcomes, []Outcome{{Reached, 1}}) || err != nil {
+		t.Fatalf("%v, %v", outcomes, err)
+	}
+	m := <-heard
+	if m.Subject != "app.shop.user.=YS5i" || string(m.Data) != `["e",{"b":1.0},2]` || m.Header.Get(wire.HeaderExcept) != "socket" {
+		t.Errorf("%s %s %v", m.Subject, m.Data, m.Header)
+	}
+}
+
+// A message above max_payload has another error than one that cannot be published now.
+func TestTooLargeForNATS(t *testing.T) {
+	s := natstest.Start(t, natstest.MaxPayload(1024))
+	p := newPublisher(t, s.ClientURL())
+	natstest.Await(t, "connection", p.bus.nc.IsConnected)
+	if _, err := emit(p, []string{"u"}, "e", `"`+strings.Repeat("x", 2000)+`"`); !errors.Is(err, ErrTooLarge) || unavailable(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+// AllReceivers waits for each receiver, and adds up the receipts that have arrived by then.
+func TestAllReceivers(t *testing.T) {
+	b := newBench(t)
+	quick, patient := newPublisher(t, b.server.ClientURL()), newPublisher(t, b.server.ClientURL())
+	patient.Bound = natstest.Patience
+	b.gw.Holds("held", 2)
+	b.gw.Leaves("left")
+	b.gw.Holds("zero", 0)
+	b.gw.Holds("silent", -1)
+	answer := make(chan *nats.Msg, 1)
+	b.gw.On("user.slow", func(m *nats.Msg) {
+		_ = m.Respond([]byte("3 gw")) // the first gateway
+		answer <- m
+	})
+	b.gw.On("user.slower", func(m *nats.Msg) { // the second gateway, after all others
+		_ = (<-answer).Respond([]byte("4 other"))
+		_ = m.Respond([]byte("1 gw"))
+	})
+	reached := func(n int) Outcome { return Outcome{Reached, n} }
+	nobody, unknown := Outcome{State: Nobody}, Outcome{State: NotKnown}
+	for _, c := range []struct {
+		ids  string
+		want []Outcome
+		err  error
+	}{
+		{"held", []Outcome{reached(2)}, nil},
+		{"nobody held", []Outcome{nobody, reached(2)}, nil},
+		{"held nobody held", []Outcome{reached(2), nobody, reached(2)}, nil},
+		{"held left", []Outcome{reached(2), nobody}, nil},
+		{"slow slower", []Outcome{reached(7), reached(1)}, nil},
+		{"held zero", []Outcome{reached(2), nobody}, nil},
+		{"held silent nobody zero", []Outcome{reached(2), unknown, nobody, nobody}, ErrUnconfirmed},
+	} {
+		t.Run(c.ids, func(t *testing.T) {
+			p := patient // a known outcome is returned before the bound
+			if strings.Contains(c.ids, "zero") || strings.Contains(c.ids, "silent") {
+				p = quick
+			}
+			e := Emit{To: append(strings.Fields(c.ids), ""), Event: "e"}
+			got, err := p.Publish(t.Context(), e, AllReceivers)
+			if want := slices.Concat(c.want, []Outcome{nobody}); !slices.Equal(got, want) || !errors.Is(err, c.err) {
+				t.Errorf("%v, %v; want %v, %v", got, err, want, c.err)
+			}
+		})
+	}
+}
+
+// The first receipt ends the wait. Receivers without a final answer are then NotKnown.
+func TestFirstReceiptLeavesTheOthersUnknown(t *testing.T) {
+	b := newBench(t)
+	p := newPublisher(t, b.server.ClientURL())
+	p.Bound = natstest.Patience
+	zero := make(chan *nats.Msg, 1)
+	b.gw.On("user.zero", func(m *nats.Msg) { _ = m.Respond([]byte("0 gw")); zero <- m })
+	b.gw.Holds("silent", -1)
+	b.gw.On("user.held", func(m *nats.Msg) { <-zero; _ = m.Respond([]byte("1 gw")) })
+	got, err := p.Publish(t.Context(), Emit{To: []string{"zero", "silent", "held", "nobody"}, Event: "e"}, FirstReceipt)
+	if err != nil || len(got) != 4 || got[0].State != NotKnown || got[1].State != NotKnown || got[2] != (Outcome{Reached, 1}) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// An emit ends with its context. Messages already sent are delivered.
+func TestTheContextEnds(t *testing.T) {
+	b := newBench(t)
+	p := newPublisher(t, b.server.ClientURL())
+	p.Bound = natstest.Patience
+	b.gw.Holds("silent", -1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-b.gw.Heard; cancel() }()
+	got, err := p.Publish(ctx, Emit{To: []string{"silent"}, Event: "e"}, FirstReceipt)
+	if !slices.Equal(got, []Outcome{{}}) || !errors.Is(err, ErrUnconfirmed) || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// A failed Start leaves nothing running. Close may be called before Start, and twice.
+func TestStartAndClose(t *testing.T) {
+	s := natstest.Start(t)
+	nc := natstest.Connect(t, s)
+	unused := New(nc, prometheus.NewRegistry())
+	if n := nc.NumSubscriptions(); n != 0 {
+		t.Errorf("New subscribed %d times", n)
+	}
+	unused.Close()
+	used := New(nc, prometheus.NewRegistry())
+	if err := used.Start(); err != nil || nc.NumSubscriptions() != 2 {
+		t.Fatalf("%v, %d subscriptions", err, nc.NumSubscriptions())
+	}
+	changes := used.bus.stability.changes
+	used.Close()
+	used.Close()
+	select {
+	case _, open := <-changes:
+		if open {
+			t.Error("Close lets the status listener wait for more")
+		}
+	default:
+		t.Error("Close keeps the status listener")
+	}
+	if n := nc.NumSubscriptions(); n != 0 {
+		t.Errorf("%d subscriptions after Close", n)
+	}
+	nc.Close()
+	failing := New(nc, prometheus.NewRegistry())
+	if err := failing.Start(); !errors.Is(err, nats.ErrConnectionClosed) {
+		t.Errorf("%v", err)
+	}
+	if failing.bus.closing.Err() == nil || failing.bus.stability.changes != nil {
+		t.Error("a failed Start is not undone")
+	}
+	failing.Close()
+}

@@ -1,0 +1,47 @@
+// Package router is gin with an addition: a route for every HTTP method, including unknown ones.
+package router
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// A Router is a gin engine. Add all routes before it serves. While it serves it is safe for concurrent use.
+type Router struct{ *gin.Engine }
+
+// New returns a router that logs nothing (gin's logger prints query strings, which carry ids and payloads) and trusts
+// no proxy.
+func New() *Router {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.RedirectTrailingSlash = false
+	_ = engine.SetTrustedProxies(nil) // only a malformed address is an error
+	return &Router{engine}
+}
+
+// otherMethod is the method under which the routes for unknown methods are registered with gin.
+const otherMethod = "OTHER"
+
+// EveryMethod routes every request for path to handle, with any method. If net/http has no constant for the method,
+// handle sees the method OTHER.
+func (r *Router) EveryMethod(path string, handle gin.HandlerFunc) {
+	r.Any(path, handle)
+	r.Handle(otherMethod, path, handle)
+}
+
+// ServeHTTP implements [http.Handler]. It answers 404 if the request has no route.
+//
+// gin has a table of routes for each method. [gin.RouterGroup.Any] fills the tables of the methods that net/http has
+// constants for, and gin accepts no route for a method like "post". So ServeHTTP changes other methods to OTHER.
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	switch req.Method {
+	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodHead, http.MethodOptions,
+		http.MethodDelete, http.MethodConnect, http.MethodTrace:
+	default:
+		other := *req
+		other.Method = otherMethod
+		req = &other
+	}
+	r.Engine.ServeHTTP(w, req)
+}
