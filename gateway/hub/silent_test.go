@@ -1,10 +1,12 @@
 package hub
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,6 +191,59 @@ func TestASubscriptionIsKept(t *testing.T) {
 	if n := b.users(); n != 2 {
 		t.Errorf("%d subscriptions", n)
 	}
+}
+
+// A flaky is a dialer of nats.go that refuses, or breaks a connection while
+// its subscriptions are sent, or does neither.
+type flaky struct{ refuses, breaks atomic.Bool }
+
+func (f *flaky) Dial(network, address string) (net.Conn, error) {
+	if f.refuses.Load() {
+		return nil, errors.New("refused by the test")
+	}
+	c, err := net.Dial(network, address)
+	if err == nil && f.breaks.Swap(false) {
+		return breaking{c}, nil
+	}
+	return c, err
+}
+
+type breaking struct{ net.Conn }
+
+func (c breaking) Write(b []byte) (int, error) {
+	if bytes.HasPrefix(b, []byte("SUB ")) {
+		_ = c.Close() // so what follows fails, too
+	}
+	return c.Conn.Write(b)
+}
+
+// After an attempt to reconnect that has discarded the PING of a Flush, nats.go
+// takes the answer to each later Flush for the answer to the one before.
+// Registrations are confirmed all the same.
+func TestAnswersOfAnotherFlush(t *testing.T) {
+	s := natstest.Start(t)
+	dialer := &flaky{}
+	nc := natstest.Connect(t, s, quick(), nats.SetCustomDialer(dialer))
+	b := &bench{t: t, server: s, hub: newHub(t, nc)}
+	b.page("user.42")
+	dialer.refuses.Store(true)
+	if err := nc.ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	flushed := make(chan struct{})
+	go func() {
+		defer close(flushed)
+		_ = nc.Flush()
+	}()
+	natstest.Await(t, "the PING to wait", func() bool { n, _ := nc.Buffered(); return n > 0 })
+	dialer.breaks.Store(true)
+	dialer.refuses.Store(false)
+	natstest.Await(t, "connection", func() bool { return !dialer.breaks.Load() && nc.IsConnected() })
+	b.page("user.43")
+	if n := nc.Stats().Reconnects; n != 3 { // the broken one, the next, and the one that the hub asks for
+		t.Errorf("%d connections", n)
+	}
+	<-flushed
 }
 
 // A registration that nats.go refuses is refused each time, also if another socket has the same user. The socket keeps

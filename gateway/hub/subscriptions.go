@@ -55,6 +55,7 @@ type subscriptions struct {
 
 	unconfirmed []registration // applied, and waiting for a round trip
 	propagating []propagation  // confirmed, and waiting for --settle; in the order of until
+	failures    int64          // attempts to reconnect that failed after a server had accepted them, up to the last answer
 }
 
 // A registration waits until NATS has the subscriptions of its subjects.
@@ -255,13 +256,29 @@ func (s *subscriptions) confirm() bool {
 
 // ask makes a round trip and reports whether NATS has answered. Without a connection it returns
 // false at once, because a Flush would block all changes until nats.go is connected again.
+//
+// nats.go answers the n-th Flush by the n-th PONG. An attempt to reconnect that fails in its last
+// step discards the PINGs of waiting Flushes, but not the Flushes. From then on each Flush waits for
+// the PONGs of later ones, until the connection is lost. So if NATS does not answer after such an
+// attempt, ask makes another connection.
 func (s *subscriptions) ask() bool {
 	if !s.nc.IsConnected() {
 		return false
 	}
+	// nats.go counts each attempt that a server accepts.
+	failures := int64(s.nc.Stats().Reconnects) - int64(s.losses.soFar())
 	ctx, cancel := context.WithTimeout(s.closing, roundTrip)
 	defer cancel()
-	return s.nc.FlushWithContext(ctx) == nil
+	err := s.nc.FlushWithContext(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && failures > s.failures {
+		s.failures = failures // once for each of them, for it may also be that NATS is slow
+		_ = s.nc.ForceReconnect()
+	}
+	if err != nil {
+		return false
+	}
+	s.failures = failures
+	return true
 }
 
 // answerPropagated answers the registrations that have waited for --settle.
