@@ -1,4 +1,5 @@
-// doit-socket-gateway holds the browsers' sockets and hears from NATS what to send them.
+// doit-socket-gateway holds the browsers' sockets. It subscribes to NATS and sends each user's events to the user's
+// sockets.
 package main
 
 import (
@@ -22,7 +23,8 @@ type config struct {
 
 func main() { daemon.Main(name, run) }
 
-// The sockets are drained first. Then everything stops in the opposite order of its start.
+// run serves until ctx ends or a part of the gateway fails. When ctx ends it drains the sockets first. The deferred
+// calls then stop everything in the reverse order of its start.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var cfg config
 	err := daemon.Parse(&cfg, name, "Holds the browsers' sockets of doit-socket beside a NATS server or cluster.",

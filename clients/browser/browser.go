@@ -1,7 +1,8 @@
-// Package browser is what a visitor's browser gets from this server: the Socket.IO client script, the page at / and its icon.
+// Package browser serves what a browser loads from this server: the Socket.IO client script, the page at / and its
+// icon.
 //
-// Socket.IO's own file is not in the repository: fetch.sh puts it into dist before the build. A binary built without it
-// works too and sends browsers to Socket.IO's CDN.
+// The client script is not in the repository: fetch.sh downloads it to dist before the build. A binary that was built
+// without it redirects browsers to Socket.IO's CDN.
 package browser
 
 import (
@@ -33,12 +34,13 @@ var (
 // It belongs at /socket.io/socket.io.js and /socket.io/socket.io.min.js.
 func Script() http.Handler { return script(dist) }
 
-// The source map is not served, and would not fit what is appended.
+// sourceMap is removed from the script: the map is not served, and would not match the script once reregister.js is
+// appended.
 var sourceMap = regexp.MustCompile(`(?m)^//# sourceMappingURL=.*$`)
 
 func script(dist fs.FS) http.Handler {
 	header := http.Header{}
-	header.Set("Access-Control-Allow-Origin", "*") // for <script crossorigin>: the pages live elsewhere
+	header.Set("Access-Control-Allow-Origin", "*") // for <script crossorigin> in pages of other origins
 	client, err := fs.ReadFile(dist, "dist/socket.io.min.js")
 	if err != nil {
 		target := "https://cdn.socket.io/" + strings.TrimSpace(version) + "/socket.io.min.js"
@@ -52,19 +54,19 @@ func script(dist fs.FS) http.Handler {
 	return static(header, bytes.Join([][]byte{client, reregister}, []byte("\n;\n")))
 }
 
-// Routes are the page and its icon, by path.
+// Routes returns the handlers of the page and its icon, by path. open is that of [Page].
 func Routes(open bool) map[string]http.Handler {
 	return map[string]http.Handler{"/": Page(open), "/favicon.ico": Favicon()}
 }
 
-// Page serves the page at /. If open, in open mode and with /emit at the same
-// address, it lets the visitor register and emit; otherwise it only explains.
+// Page serves the page at /. If open is true, the page lets the visitor register and emit: it needs open mode and /emit
+// at the same address. Otherwise it only explains the server.
 func Page(open bool) http.Handler {
 	header := http.Header{}
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Cache-Control", "no-cache")
 	header.Set("Referrer-Policy", "no-referrer")
-	// The CDN is where Script may redirect to; ws: and wss: are for browsers to which 'self' is only http.
+	// Script may redirect to the CDN. ws: and wss: are for browsers in which 'self' does not include websockets.
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "+
 		"script-src 'self' 'unsafe-inline' https://cdn.socket.io; connect-src 'self' ws: wss:; img-src 'self'; "+
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
@@ -75,7 +77,7 @@ func Page(open bool) http.Handler {
 	return static(header, body)
 }
 
-// How index.html is told the mode.
+// Page replaces closedMark by openMark in index.html to enable the open mode.
 const (
 	closedMark = `data-open="false"`
 	openMark   = `data-open="true"`

@@ -80,7 +80,7 @@ func TestVersionIsOneRelease(t *testing.T) {
 	}
 }
 
-// Whoever has run fetch.sh gets the version that the CDN would give, who has not is sent there.
+// The embedded script has the version to which the redirect leads. A build without the script redirects to the CDN.
 func TestFetchedClientIsTheOneNamed(t *testing.T) {
 	client, err := fs.ReadFile(dist, "dist/socket.io.min.js")
 	if err != nil {
@@ -140,7 +140,7 @@ func TestPageIsToldTheMode(t *testing.T) {
 	}
 }
 
-// Nothing of the page comes from elsewhere: what has an address has one of this server. The link to the sources is no part of it.
+// The page loads nothing from other servers. The link to the sources is not loaded.
 func TestPageNeedsNothingFromElsewhere(t *testing.T) {
 	for _, match := range regexp.MustCompile(`(?:src|<link[^>]*href|url\(|@import|action)\s*=?\s*["'(]?\s*((?:https?:)?//[^"')\s]*)`).FindAllStringSubmatch(string(index), -1) {
 		t.Errorf("the page loads %s", match[1])

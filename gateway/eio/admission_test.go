@@ -32,7 +32,7 @@ func (a *app) from(address string) *app {
 	return &b
 }
 
-// refusing notes who is turned away.
+// refusing records the last refusal.
 func (a *app) refusing() *atomic.Value {
 	last := &atomic.Value{}
 	last.Store(Refusal(""))
@@ -40,7 +40,7 @@ func (a *app) refusing() *atomic.Value {
 	return last
 }
 
-// wantRefused checks that no new session is let in, on polling or websocket, and how that is said.
+// wantRefused checks that handshakes are refused on polling and websocket, and checks the answer.
 func (a *app) wantRefused(why Refusal, last *atomic.Value) {
 	a.t.Helper()
 	before := a.Sessions()
@@ -67,7 +67,7 @@ func (a *app) wantRefused(why Refusal, last *atomic.Value) {
 	}
 }
 
-// wantNobody checks that every address has been given back, once.
+// wantNobody checks that every address has been released, once.
 func (a *app) wantNobody() {
 	a.t.Helper()
 	until(a.t, "nobody to be admitted", func() bool {
@@ -95,14 +95,14 @@ func TestMaxSockets(t *testing.T) {
 	a.wantRefused(RefusedSockets, last)
 	a.from("127.0.0.2").wantRefused(RefusedSockets, last)
 
-	// Those who are in do not notice, and an upgrade is nobody new.
+	// Open sessions are not affected, and an upgrade is not a new session.
 	up := p.probed()
 	up.send("5")
 	up.send("4up")
 	up.want("4up")
 	w.send("4fence")
 	w.want("4fence")
-	// What is no handshake is answered as ever, and counts for nothing.
+	// A request that is not a handshake is answered as before and not counted.
 	for range 3 {
 		wantAnswer(t, "an unknown sid", a.newPoller(onPolling+"&sid=x").get(), http.StatusBadRequest, `{"code":1,"message":"Session ID unknown"}`+"\n")
 	}
@@ -133,7 +133,7 @@ func TestMaxSocketsPerAddress(t *testing.T) {
 	one.want("4fence")
 }
 
-// This machine's own addresses do not count, unless they shall; 0 is no limit.
+// Loopback addresses do not count without LimitLoopback; 0 means no limit.
 func TestExempt(t *testing.T) {
 	for name, change := range map[string]func(*config){
 		"loopback": func(c *config) { c.MaxSocketsPerAddress, c.MaxHandshakesPerAddress = 1, 1 },
@@ -150,7 +150,7 @@ func TestExempt(t *testing.T) {
 	}
 }
 
-// Behind a proxy that is trusted every browser counts for itself, one of IPv6 with its whole network.
+// Behind a trusted proxy every browser counts by its own address, one of IPv6 by its /64.
 func TestAddressBehindProxy(t *testing.T) {
 	a := start(t, func(c *config) {
 		c.MaxSocketsPerAddress = 1
@@ -183,11 +183,11 @@ func TestAddressBehindProxy(t *testing.T) {
 	}
 }
 
-// Whatever way a connection ends, or comes not to be, its address is given back once.
+// The address is released once, however the connection ends or fails to open.
 func TestAddressesAreGivenBack(t *testing.T) {
 	a := start(t, func(c *config) { c.LimitLoopback, c.MaxHandshakesPerAddress, c.MaxSocketsPerAddress = true, 0, 6 })
 	go func() {
-		for range a.opened { // nobody waits for these
+		for range a.opened { // these are not waited for
 		}
 	}()
 	defer close(a.opened)
@@ -231,7 +231,7 @@ func TestAddressesAreGivenBack(t *testing.T) {
 	a.wantNobody()
 }
 
-// A server that closes gives back, too, who was just coming in.
+// A server that closes also releases the addresses of handshakes in progress.
 func TestAddressesAreGivenBackAtTheEnd(t *testing.T) {
 	for range 5 {
 		a := start(t, func(c *config) { c.LimitLoopback, c.MaxHandshakesPerAddress = true, 0 })
@@ -257,7 +257,7 @@ func TestAddressesAreGivenBackAtTheEnd(t *testing.T) {
 	}
 }
 
-// addressed is a connection in memory that says it comes from somewhere.
+// addressed is a connection in memory with a remote address.
 type addressed struct {
 	net.Conn
 	from net.Addr
@@ -265,7 +265,7 @@ type addressed struct {
 
 func (c addressed) RemoteAddr() net.Addr { return c.from }
 
-// startAddressed is startPiped for browsers of the Internet.
+// startAddressed is startPiped with public remote addresses.
 func startAddressed(t testing.TB, from func() string, change ...func(*config)) *app {
 	p := pipes{make(chan net.Conn), make(chan struct{})}
 	return startOn(t, p, func() (net.Conn, error) {
@@ -304,8 +304,8 @@ func TestMaxHandshakesPerAddress(t *testing.T) {
 	})
 }
 
-// To close what was opened gives nothing back of the rate, also not when very
-// many others come and go.
+// Closing sessions gives back no handshakes, also not when very many other
+// addresses come and go.
 func TestHandshakesAreOwed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from := ""
@@ -333,7 +333,7 @@ func TestHandshakesAreOwed(t *testing.T) {
 	})
 }
 
-// One that was admitted while the server closed is told so, and given back.
+// A handshake that is admitted while the server closes is refused and released.
 func TestAdmittedAtTheEnd(t *testing.T) {
 	a := start(t, func(c *config) { c.MaxHandshakesPerAddress = 0 })
 	admit := a.Admit
@@ -353,7 +353,7 @@ func TestAdmittedAtTheEnd(t *testing.T) {
 	a.wantNobody()
 }
 
-// A connection that has no address is served as any.
+// A connection without an address is served like any other.
 func TestNoAddress(t *testing.T) {
 	a := start(t, func(c *config) { c.MaxSocketsPerAddress, c.LimitLoopback = 1, true })
 	for _, remote := range []string{"", "@", "pipe", "1.2.3.4", "[::1", "@"} {

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// A protocolError is the JSON answer to a request that the protocol does not
-// know. Codes and texts are those of Node's server.
+// A protocolError is the JSON answer to a request that violates the protocol.
+// Codes and texts are those of Node's server.
 type protocolError struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
@@ -20,8 +20,9 @@ var (
 	errRevision   = protocolError{5, "Unsupported protocol version"}
 )
 
-const codeForbidden = 4 // refusal.go says why
+const codeForbidden = 4 // of every Refusal (refusal.go)
 
+// refuse answers a request that violates the protocol.
 func refuse(w http.ResponseWriter, e protocolError) { answerError(w, http.StatusBadRequest, e) }
 
 func answerError(w http.ResponseWriter, status int, e protocolError) {
@@ -30,9 +31,9 @@ func answerError(w http.ResponseWriter, status int, e protocolError) {
 	_ = json.NewEncoder(w).Encode(e)
 }
 
-// allowOrigin answers for CORS. Old pages ask with credentials, for which a
-// browser does not accept "*": the origin is echoed. Nothing here reads a
-// cookie, so a page of any origin gets only what it could get without one.
+// allowOrigin sets the CORS headers. It echoes the origin, because old clients
+// send requests with credentials, for which browsers do not accept "*". This
+// gives a page of another origin nothing: the server reads no cookies.
 func allowOrigin(w http.ResponseWriter, r *http.Request) {
 	origin := r.Header.Get("Origin")
 	if origin == "" {

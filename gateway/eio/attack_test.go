@@ -21,9 +21,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// What strangers try and no other test is about; docs/attacks.md is the list of all.
+// Attacks that no other test covers; docs/attacks.md lists all.
 
-// A stranger is a connection whose owner cares for nothing.
+// A stranger is a raw connection that need not follow any protocol.
 type stranger struct {
 	net.Conn
 	in *bufio.Reader
@@ -78,7 +78,7 @@ func (s *stranger) want(packets ...string) error {
 	return nil
 }
 
-// reset ends the connection without a goodbye of TCP.
+// reset ends the connection by a TCP reset.
 func (s *stranger) reset() {
 	_ = s.Conn.(*net.TCPConn).SetLinger(0)
 	_ = s.Close()
@@ -95,7 +95,7 @@ func sid(open string) string {
 	return id
 }
 
-// hammer calls f so many times, some at a time, and reports what goes wrong.
+// hammer calls f many times, several at a time, and reports errors.
 func hammer(t *testing.T, tries int, f func(i int) error) {
 	t.Helper()
 	var next atomic.Int64
@@ -118,8 +118,8 @@ func (a *app) wantEmpty() {
 	until(a.t, "the sessions to end", func() bool { return a.Sessions() == 0 && len(a.closed) == len(a.opened) })
 }
 
-// Frames that are there before the session is, a pong among them, are heard
-// when it is; a connection that is reset meanwhile leaves no session (traps K3,
+// Frames that arrive before the session is open, a pong among them, are handled
+// once it is. A connection that is reset meanwhile leaves no session (traps K3,
 // R2, R5).
 func TestEarlyFramesHammered(t *testing.T) {
 	a := start(t)
@@ -145,7 +145,7 @@ func TestEarlyFramesHammered(t *testing.T) {
 	a.wantEmpty()
 }
 
-// An upgrade whose frames are there before its handshake is done is not lost
+// An upgrade is not lost if its frames arrive before its handshake is done
 // (trap R10).
 func TestEarlyUpgradesHammered(t *testing.T) {
 	a := start(t)
@@ -175,8 +175,8 @@ func TestEarlyUpgradesHammered(t *testing.T) {
 	a.wantEmpty()
 }
 
-// A message in the moment in which a poll has waited long enough for its
-// upgrade comes with that poll or the next, and holds nobody up (trap R9).
+// A message that is sent just when releasePoll answers the GET comes with that
+// GET or the next, and blocks nothing (trap R9).
 func TestPauseAgainstMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t)
@@ -198,8 +198,8 @@ func TestPauseAgainstMessage(t *testing.T) {
 	})
 }
 
-// However a session closes, and however far its upgrade has come: both its
-// connections end, and it is closed once (traps K4, R7, R9).
+// A session that closes at any stage of its upgrade ends both connections and is
+// closed once (traps K4, R7, R9).
 func TestUpgradeAgainstEverything(t *testing.T) {
 	a := start(t)
 	frames := [][]byte{nil, text("2probe"), text("5"), append(text("2probe"), text("5")...), append(append(text("2probe"), text("5")...), text("4x")...), text("2probe")[:4]}
@@ -265,8 +265,8 @@ func TestUpgradeAgainstEverything(t *testing.T) {
 	a.wantEmpty()
 }
 
-// A websocket that was answered cannot take over a session that has closed
-// meanwhile, and keep its connection so (trap K4).
+// A websocket whose probe was answered cannot take over a session that has
+// closed since, and its connection ends (trap K4).
 func TestUpgradeAfterClose(t *testing.T) {
 	a := start(t)
 	p := a.poll(4)
@@ -281,7 +281,7 @@ func TestUpgradeAfterClose(t *testing.T) {
 	a.wantClose("ours")
 }
 
-// A poll that breaks off while it is answered is nobody else's answer (trap R13).
+// The answer to a poll that breaks off goes to no other request (trap R13).
 func TestPollsThatBreakOff(t *testing.T) {
 	a := start(t)
 	witness := a.poll(4)
@@ -329,8 +329,8 @@ func TestPollsThatBreakOff(t *testing.T) {
 	}
 }
 
-// A websocket handshake that is refused ends, its connection with it: it was
-// taken from net/http already, and would stay until a collection of garbage.
+// The connection of a refused websocket handshake is closed. net/http has handed
+// it over, so it would otherwise stay open until it is garbage collected.
 func TestRefusedWebsocketEnds(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	a := start(t)
@@ -348,7 +348,7 @@ func TestRefusedWebsocketEnds(t *testing.T) {
 	}
 }
 
-// So does one whose answer nobody reads.
+// A websocket handshake ends, too, if the browser does not read its answer.
 func TestHandshakeUnread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t) // a pipe takes nothing that is not read
@@ -370,7 +370,7 @@ func TestHandshakeUnread(t *testing.T) {
 	})
 }
 
-// A body that does not come is waited for with a bound, also where nobody reads it.
+// The wait for a body is bounded, also if no handler reads it.
 func TestBodyThatNeverComes(t *testing.T) {
 	const endless = "\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
 	const large = "\r\nHost: test\r\nContent-Length: 1000\r\n\r\n"
@@ -402,7 +402,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 	}
 }
 
-// A browser that has taken a burst is as small as before (trap M5).
+// A session takes no more memory after a burst than before (trap M5).
 func TestIdleHoldsNoBurst(t *testing.T) {
 	a := start(t, func(c *config) { c.QueueBytes = 1 << 30 })
 	var held atomic.Int32
@@ -460,7 +460,7 @@ func TestNothingIsCompressed(t *testing.T) {
 	}
 }
 
-// The answers to pings that nobody reads have the queue's bound (trap M2).
+// The limits of the queue include unread answers to pings (trap M2).
 func TestPingsUnread(t *testing.T) {
 	for name, ping := range map[string][]byte{
 		"EIO 3":     text("2" + strings.Repeat("x", 10_000)),
@@ -485,7 +485,7 @@ func TestPingsUnread(t *testing.T) {
 	}
 }
 
-// The kernel does not go on for minutes with what a slow browser did not take.
+// The kernel does not keep a slow browser's unsent bytes for minutes.
 func TestSlowReaderIsReset(t *testing.T) {
 	a := start(t)
 	w := a.socket(4)
@@ -496,7 +496,7 @@ func TestSlowReaderIsReset(t *testing.T) {
 	}
 }
 
-// A poll whose answer nobody reads is cut off (trap M2).
+// A poll whose answer is not read is closed (trap M2).
 func TestPollUnread(t *testing.T) {
 	a := start(t, func(c *config) { c.WriteTimeout = 100 * time.Millisecond })
 	p := a.poll(4)
@@ -510,7 +510,7 @@ func TestPollUnread(t *testing.T) {
 	a.wantClose(ReasonSlow)
 }
 
-// What a browser sends starts no goroutine but the one that reads it (trap M8).
+// Messages from a browser start no goroutine besides the one that reads them (trap M8).
 func TestMessagesStartNoGoroutines(t *testing.T) {
 	a := start(t)
 	const sockets, each = 20, 200

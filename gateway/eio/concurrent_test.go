@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Sessions of all kinds are sent to by several goroutines at once: each hears
-// what is for it, once and in order.
+// Several goroutines send to sessions of all kinds at once. Each session gets
+// its own messages, once and in order.
 func TestSendFromManyGoroutines(t *testing.T) {
 	const messages, goroutines = 200, 3
 	a := start(t)
@@ -73,8 +73,8 @@ func TestSendFromManyGoroutines(t *testing.T) {
 	}
 }
 
-// A frame of which the kernel took a part, or nothing, is continued from there.
-// The browser has WriteTimeout from the moment at which it last took something.
+// A frame that the kernel accepted in part, or not at all, is continued there.
+// WriteTimeout counts from when the kernel last accepted bytes.
 func TestSendToSlowReaders(t *testing.T) {
 	a := start(t, func(c *config) { c.QueueLength, c.QueueBytes, c.WriteTimeout = 1<<20, 1<<30, time.Minute })
 	reads, never := a.socket(4), a.socket(4)

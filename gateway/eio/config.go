@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// Config holds what an operator may set. Zero values are not defaults: the
-// tags carry those, and [DefaultConfig] gives them to tests. Why the limits
-// are what they are is in docs/decisions/0006.
+// Config holds an operator's settings. Zero values are not defaults: the tags
+// hold the defaults, and [DefaultConfig] returns them to tests.
+// docs/decisions/0006 gives the reasons for the limits.
 type Config struct {
-	PingInterval time.Duration `default:"25s" help:"Time between heartbeats of a socket."`
-	PingTimeout  time.Duration `default:"20s" help:"How long a socket may take to answer a heartbeat before it is closed. Clients before 3.0, which send the heartbeats themselves, may be late by three times that."`
+	PingInterval time.Duration `default:"25s" help:"Time between two heartbeats of a socket."`
+	PingTimeout  time.Duration `default:"20s" help:"How long a socket may leave a heartbeat unanswered before it is closed. Clients before 3.0 send the heartbeats themselves; those may be late by three times this."`
 	MaxPayload   int64         `default:"1048576" help:"Largest message or polling body that a browser may send, in bytes."`
-	QueueLength  int           `default:"4096" help:"Events that may wait for one socket; beyond it the browser does not keep up and is closed."`
-	QueueBytes   int           `default:"2097152" help:"Bytes that may wait for one socket; beyond it the browser does not keep up and is closed."`
-	WriteTimeout time.Duration `default:"10s" help:"How long the network may refuse bytes for a socket before it is closed."`
+	QueueLength  int           `default:"4096" help:"Events that may be queued for one socket. A socket whose queue is longer is closed as slow."`
+	QueueBytes   int           `default:"2097152" help:"Bytes that may be queued for one socket. A socket whose queue is larger is closed as slow."`
+	WriteTimeout time.Duration `default:"10s" help:"How long the network may accept no bytes for a socket before it is closed as slow."`
 
-	MaxFrames int `default:"100" help:"Frames and packets a second from one socket, ten seconds' worth of them at once; beyond it the socket is closed. 0 is no limit."`
+	MaxFrames int `default:"100" help:"Frames and packets a second that a socket may send, in bursts of up to ten seconds' worth. A socket that sends more is closed. 0 means no limit."`
 }
 
 // DefaultConfig returns the defaults of the flags.
@@ -33,7 +33,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error for the first setting that is out of range.
 func (c Config) Validate() error {
 	const shortest, longest = 100 * time.Millisecond, time.Hour
 	return cmp.Or(
@@ -47,6 +47,7 @@ func (c Config) Validate() error {
 	)
 }
 
+// within returns an error unless value is from least to most.
 func within[T cmp.Ordered](flag string, value, least, most T) error {
 	if value < least || value > most {
 		return fmt.Errorf("%s is %v: it must be %v to %v", flag, value, least, most)

@@ -17,9 +17,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// What is written to a websocket that is being aborted goes to nobody else,
-// though the kernel gives its descriptor to the next who asks: neither to
-// another browser, nor to what is no websocket at all.
+// Bytes for a websocket that is being aborted never go to another file, although
+// the kernel reuses its descriptor: neither to another websocket nor to anything
+// else.
 func TestDescriptorsAreNotMixed(t *testing.T) {
 	a := start(t)
 	a.onMessage = func(s *Session, data []byte, _ bool) {
@@ -61,8 +61,8 @@ func TestDescriptorsAreNotMixed(t *testing.T) {
 	until(t, "all to be closed", func() bool { return a.Sessions() == 0 })
 }
 
-// hearOnly opens a websocket, says who it is, and reads to the end: nothing
-// but what is for it may come.
+// hearOnly opens a websocket, sends its name, and reads to the end: only
+// messages for that name may come.
 func (a *app) hearOnly(who string) error {
 	conn, err := a.dial()
 	if err != nil {
@@ -100,7 +100,7 @@ func (a *app) hearOnly(who string) error {
 	return nil
 }
 
-// innocent opens descriptors into which anybody could write, and does not.
+// innocent opens descriptors to which nothing must be written.
 func innocent() error {
 	var files [8][2]*os.File
 	for i := range files {
@@ -124,7 +124,7 @@ func innocent() error {
 	return nil
 }
 
-// tryAbort ends a session's websocket, if there are both.
+// tryAbort aborts a session's websocket, if it has one.
 func (s *Session) tryAbort() {
 	if s == nil {
 		return

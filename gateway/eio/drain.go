@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// drainGrace is how long the last sessions have, at the end of a drain, to
-// take what is queued for them.
+// drainGrace is how long Drain waits, at its end, for sessions that have not
+// been sent all that is queued for them.
 const drainGrace = 500 * time.Millisecond
 
-// Drain takes no new sessions and ends the present ones evenly over the time
-// given, in no order, each when it has been sent what is queued for it: their
-// browsers come back to other nodes one after the other, not in a storm. It
-// returns when all are gone, or ctx ends, or those that take nothing are all
-// that is left. Close must follow.
+// Drain accepts no new sessions and ends the present ones, in random order and
+// evenly spread over the given time, so that their browsers do not all
+// reconnect at once. Each session ends when it has been sent what is queued
+// for it. Drain returns when no session is open, when ctx ends, or drainGrace
+// after it has begun to end the last one. Close must follow.
 func (srv *Server) Drain(ctx context.Context, over time.Duration) {
-	sessions := srv.sessions.refuse()
+	sessions := srv.sessions.stopAccepting()
 	rand.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
 	share := float64(over) / float64(len(sessions))
 	began := time.Now()
@@ -34,17 +34,17 @@ func (srv *Server) Drain(ctx context.Context, over time.Duration) {
 	}
 }
 
-// Close ends every session, accepts no new one, and returns when all their
+// Close accepts no new sessions, ends the present ones, and waits until their
 // goroutines have ended.
 func (srv *Server) Close() {
-	for _, s := range srv.sessions.refuse() {
+	for _, s := range srv.sessions.stopAccepting() {
 		s.Close(ReasonServer)
 	}
 	srv.running.Wait()
 	srv.websockets.Close()
 }
 
-// sleep reports whether the time has passed before ctx ended.
+// sleep waits for d or until ctx ends. It reports whether ctx has not ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Sessions end evenly over the time of a drain, each told, each with all that was queued for it.
+// A drain ends sessions evenly spread over its time. Each is told, and gets all that was queued for it.
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t)
@@ -43,8 +43,8 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// While a server drains, its sessions are served on and new ones are refused;
-// a browser that takes nothing does not hold it up.
+// A server that drains serves its sessions and refuses new ones. A browser that
+// reads nothing does not delay it.
 func TestDrainRefusesAndServes(t *testing.T) {
 	a := start(t, func(c *config) { c.QueueBytes = 1 << 30 })
 	stuck, p := a.socket(4), a.poll(4)
@@ -54,7 +54,7 @@ func TestDrainRefusesAndServes(t *testing.T) {
 	until(t, "the drain to begin", func() bool {
 		a.sessions.mu.Lock()
 		defer a.sessions.mu.Unlock()
-		return a.sessions.refusing
+		return a.sessions.closed
 	})
 	if got := a.newPoller("EIO=4&transport=polling").get(); got.status == http.StatusOK {
 		t.Errorf("a new session: %v", got)
@@ -77,7 +77,7 @@ func TestDrainBetweenPolls(t *testing.T) {
 	until(t, "the session to finish", func() bool {
 		p.session.mu.Lock()
 		defer p.session.mu.Unlock()
-		return p.session.state == finishes
+		return p.session.state == finishing
 	})
 	p.wantGet("4queued\x1e1")
 	await(t, "Drain", drained)

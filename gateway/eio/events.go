@@ -5,16 +5,17 @@ import (
 	"runtime/debug"
 )
 
-// Events are what the layer above hears of sessions. For each session OnOpen
-// comes first, then each message in order, then OnClose, once. Calls for one
-// session never overlap. They may call any method of the session. A panic in
-// one closes the session that met it, and no other.
+// Events are the callbacks of a [Server]. For each session OnOpen comes first,
+// then OnMessage for each message in order, then OnClose once. Calls for one
+// session never overlap. A callback may call any method of the session. A panic
+// in a callback closes that session only.
 type Events struct {
 	OnOpen func(s *Session)
-	// data is lent until the call returns.
+	// OnMessage is called with data that is valid until it returns.
 	OnMessage func(s *Session, data []byte, binary bool)
 	OnClose   func(s *Session, reason Reason)
-	// OnRefuse, if there is one, hears of each browser that is turned away.
+	// OnRefuse, if set, is called for each browser that is turned away, from any
+	// goroutine.
 	OnRefuse func(why Refusal)
 }
 
@@ -33,8 +34,8 @@ func (e *Events) closed(s *Session, reason Reason) {
 	e.OnClose(s, reason)
 }
 
-// turnAway answers a browser that may not come in. The body is what Node's
-// server says when its allowRequest refuses.
+// turnAway answers a handshake that is refused for the reason why. The body has
+// the form that Node's server sends when its allowRequest refuses.
 func (e *Events) turnAway(w http.ResponseWriter, why Refusal) {
 	if e.OnRefuse != nil {
 		e.OnRefuse(why)
@@ -46,15 +47,15 @@ func (e *Events) turnAway(w http.ResponseWriter, why Refusal) {
 	answerError(w, r.status, protocolError{codeForbidden, r.message})
 }
 
-// contain turns a panic in the layer above into the end of the one session that met it.
+// contain recovers from a panic in a callback: only this session ends.
 func contain(s *Session) {
 	if value := recover(); value != nil {
 		s.closeByFault(value, debug.Stack())
 	}
 }
 
-// closeByFault ends a session that met a panic.
+// closeByFault logs a panic and ends the session in whose callback it happened.
 func (s *Session) closeByFault(value any, stack []byte) {
-	s.server.Log.Error("a session is closed: fault in a handler", "fault", value, "stack", string(stack))
+	s.server.Log.Error("session closed: panic in a handler", "fault", value, "stack", string(stack))
 	s.Close(ReasonPanicking)
 }

@@ -5,15 +5,16 @@ import (
 	"strings"
 )
 
-// NodeLength is the length of a node's name in session ids.
+// NodeLength is the length of the node name at the beginning of a session id,
+// in bytes.
 const NodeLength = 16
 
-// idLength is the length of what follows it.
+// idLength is the length of the random rest of a session id, in bytes.
 const idLength = 20
 
-// foreign returns the node to which the session id belongs, if that is another
-// one. The id is a stranger's word, and what is returned goes into the name of
-// a subject: it is a name that a node can have, or nothing.
+// foreign returns the name of the node that holds session sid. It returns "" if
+// that is this node, or if sid is not a valid id. The check is necessary: sid
+// comes from the browser, and the name becomes part of a NATS subject.
 func (srv *Server) foreign(sid string) (node string) {
 	if srv.Pass == nil || len(sid) != NodeLength+idLength {
 		return ""
@@ -31,6 +32,7 @@ func (srv *Server) foreign(sid string) (node string) {
 	return node
 }
 
+// pass passes a request to the node that holds its session.
 func (srv *Server) pass(w http.ResponseWriter, r *http.Request, node string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		refuse(w, errMethod)

@@ -19,8 +19,8 @@ const (
 	packetNoop    = '6'
 )
 
-// A Frame is one packet to a browser, encoded once for all the sockets that it
-// goes to. It is immutable and safe for concurrent use.
+// A Frame is one packet to browsers, encoded once for all sockets that receive
+// it. It is immutable and safe for concurrent use.
 type Frame struct {
 	wire   []byte // websocket header, then the packet
 	packet []byte // type character and data: the tail of wire
@@ -29,8 +29,8 @@ type Frame struct {
 	escaped *Frame
 }
 
-// Message returns the frame of a message whose text is the concatenation of
-// parts, which must be UTF-8.
+// Message returns the frame of a message. Its text is the concatenation of
+// parts and must be UTF-8.
 func Message(parts ...[]byte) *Frame {
 	return newFrame(packetMessage, parts...)
 }
@@ -49,14 +49,15 @@ func newFrame(kind byte, parts ...[]byte) *Frame {
 	return &Frame{wire: wire, packet: wire[head:]}
 }
 
-// ascii returns the frame with every character outside ASCII as a JSON escape.
+// ascii returns the frame with every character outside ASCII as a JSON escape,
+// for clients before 3.0.
 //
-// Clients before 3.0 get it, because some of them decode text as UTF-8 once
-// more: EIO 2 everywhere, also on websocket, 1.1 to 1.7 in plain polling
-// answers, later ones nowhere; and a request does not tell which of the two
-// last it is from. ASCII reads the same to all. Outside ASCII there is
-// nothing but JSON strings in what a server sends, and PHP's json_encode
-// writes these escapes itself, unless told not to.
+// Some of these decode text as UTF-8 a second time: EIO 2 clients on both
+// transports, Socket.IO 1.1 to 1.7 in polling answers in the text framing. 2.x
+// does not, but its requests look like those of 1.7. All of them read ASCII the
+// same. The escapes are valid, because the server sends characters outside
+// ASCII in JSON strings only. PHP's json_encode writes the same escapes by
+// default.
 func (f *Frame) ascii() *Frame {
 	f.escape.Do(func() {
 		text := f.packet
@@ -95,10 +96,12 @@ func appendEscape(b []byte, unit rune) []byte {
 	return append(b, '\\', 'u', hex[unit>>12&15], hex[unit>>8&15], hex[unit>>4&15], hex[unit&15])
 }
 
-// pongFrame answers a ping of the websocket itself. It has no place in a polling answer.
+// pongFrame returns the answer to a websocket ping. It has no Engine.IO packet,
+// so it is for websockets only.
 func pongFrame(payload []byte) *Frame { return &Frame{wire: ws.Pong(payload)} }
 
-// join returns the bytes of frames one after the other, uncopied if there is one.
+// join returns the concatenated bytes of frames. It does not copy a single
+// frame.
 func join(frames []*Frame) []byte {
 	if len(frames) == 1 {
 		return frames[0].wire
@@ -118,5 +121,5 @@ var (
 	frameClose = newFrame(packetClose)
 	framePing  = newFrame(packetPing)
 	frameNoop  = newFrame(packetNoop)
-	frameProbe = newFrame(packetPong, []byte("probe"))
+	frameProbe = newFrame(packetPong, []byte("probe")) // the answer to a probe
 )

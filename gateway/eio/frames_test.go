@@ -10,11 +10,11 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// few is a limit of ten packets at once and then one a second, which no
-// machine is too slow to exceed.
+// few allows ten packets at once and then one a second. Even a slow machine
+// exceeds it.
 func few(c *config) { c.MaxFrames = 1 }
 
-// Whatever a browser sends too much of, it alone is closed.
+// A browser that sends too many frames of any kind is closed; no other is.
 func TestTooManyFrames(t *testing.T) {
 	const many = 200
 	for name, frames := range map[string]struct {
@@ -51,7 +51,7 @@ func TestTooManyFrames(t *testing.T) {
 			for code == 0 { // what was answered before the limit comes first
 				op, payload, err := w.next()
 				if err != nil {
-					// The close found a write under way, in the middle of which is no place for a word.
+					// The close found a write under way, which no close frame can interrupt.
 					break
 				}
 				if op == ws.OpClose {
@@ -120,7 +120,7 @@ func TestTooManyPackets(t *testing.T) {
 	a.wantClose(ReasonFrames)
 }
 
-// Each websocket that asks to take over counts; it needs no new session, and no limit on handshakes holds.
+// Each upgrade request counts. It opens no new session, so the limit on handshakes does not apply to it.
 func TestTooManyUpgrades(t *testing.T) {
 	a := start(t, few)
 	p := a.poll(4)
@@ -150,8 +150,8 @@ func TestUpgradeInFragments(t *testing.T) {
 	w.want("4x")
 }
 
-// The default lets a page do in a moment what no page does, and for ever what
-// a busy one does. An upgrade starts nothing anew.
+// The default allows a burst larger than that of any page, and the rate of a
+// busy page for ever. An upgrade does not reset the count.
 func TestMaxFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t, func(c *config) { c.MaxFrames = DefaultConfig().MaxFrames })

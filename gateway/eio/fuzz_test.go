@@ -21,8 +21,8 @@ var framings = []struct {
 	{2, true, typeText},
 }
 
-// A body of a stranger yields packets of the protocol, in all no longer than
-// itself, or is refused.
+// Any body is refused or yields packets of the protocol, which together are no
+// longer than the body.
 func FuzzDecodePayload(f *testing.F) {
 	for _, c := range oldClients(f) {
 		f.Add(byte(1), c.Sends.Binary)
@@ -82,7 +82,7 @@ func FuzzDecodePayload(f *testing.F) {
 	})
 }
 
-// What is written in any framing is read as what it was.
+// Packets that are encoded in any framing decode to the same packets.
 func FuzzEncodePayload(f *testing.F) {
 	f.Add(byte(0), `2["a",{"b":"вася \" \\ 😀"}]`, "x")
 	f.Add(byte(1), "", strings.Repeat("y", 130))
@@ -93,7 +93,7 @@ func FuzzEncodePayload(f *testing.F) {
 		}
 		how := framings[int(framing)%len(framings)]
 		c := &codec{protocol: how.eio, base64: how.plain}
-		body, contentType := c.encodePayload([]*Frame{c.spell(Message([]byte(one))), c.spell(Message([]byte(one), []byte(two)))})
+		body, contentType := c.encodePayload([]*Frame{c.forClient(Message([]byte(one))), c.forClient(Message([]byte(one), []byte(two)))})
 		if contentType != how.contentType {
 			t.Errorf("Content-Type %q", contentType)
 		}

@@ -8,9 +8,10 @@ import (
 	"net/netip"
 )
 
-// begin begins a session, on the transport that the request asks for.
+// begin answers a handshake: it opens a session on the transport that the
+// request asks for, or turns the browser away.
 func (srv *Server) begin(w http.ResponseWriter, r *http.Request, protocol int, base64, websocket bool) {
-	if srv.sessions.refuses() {
+	if srv.sessions.stopped() {
 		srv.turnAway(w, RefusedDraining)
 		return
 	}
@@ -32,15 +33,15 @@ func (srv *Server) begin(w http.ResponseWriter, r *http.Request, protocol int, b
 		srv.turnAway(w, RefusedDraining)
 		return
 	}
-	polling{s}.serveGet(w, r) // with all that it has to say
+	polling{s}.serveGet(w, r) // answers with the open packet and what OnOpen sent
 }
 
-// openWebsocket begins a session on a websocket.
+// openWebsocket opens a session on a websocket.
 func (srv *Server) openWebsocket(w http.ResponseWriter, r *http.Request, s *Session) {
 	k := &websocket{session: s}
 	conn, early, err := srv.websockets.Upgrade(w, r, k)
 	if err != nil {
-		srv.forget(s)
+		srv.release(s)
 		return // the request has been answered
 	}
 	k.conn, s.transport = conn, k
@@ -60,14 +61,14 @@ func (srv *Server) newSession(protocol int) *Session {
 	return s
 }
 
-// open makes the session known, queues the open packet and then whatever
-// OnOpen sends. Only after that may the caller read what the browser sends, so
-// nothing can come before the layer above is ready, however fast it is. It
-// returns false, and has forgotten the session, if the server takes no new ones.
+// open adds the session to the server, queues the open packet and calls OnOpen.
+// The caller reads from the browser only after that, so no message can come
+// before OnOpen. It returns false, and has released the session, if the server
+// accepts no new sessions.
 func (srv *Server) open(s *Session) bool {
-	s.beginTurn() // before anybody can close it: OnOpen comes first
+	s.beginTurn() // before the session can be closed: OnOpen comes before OnClose
 	if !srv.sessions.add(s) {
-		srv.forget(s)
+		srv.release(s)
 		return false
 	}
 	s.Send(openFrame(s))
@@ -78,7 +79,7 @@ func (srv *Server) open(s *Session) bool {
 	return true
 }
 
-// openFrame is the open packet.
+// openFrame returns the session's open packet.
 func openFrame(s *Session) *Frame {
 	cfg, upgrades := s.server.Config, []string{}
 	if _, polls := s.transport.(polling); polls {

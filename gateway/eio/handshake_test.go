@@ -82,7 +82,7 @@ func TestRefusedRequests(t *testing.T) {
 	}
 }
 
-// A websocket handshake that is not one opens nothing.
+// An invalid websocket handshake opens no session.
 func TestRefusedWebsocket(t *testing.T) {
 	a := start(t)
 	for _, headers := range [][]string{
@@ -119,8 +119,8 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// What a browser sends right behind its handshake is not lost, nor is what it
-// sends before it has read the answer (trap R2).
+// Bytes that a browser sends right behind its handshake, or before it has read
+// the answer, are not lost (trap R2).
 func TestEarlyFrames(t *testing.T) {
 	a := start(t)
 	early := append(text("4one"), text("4two")...)

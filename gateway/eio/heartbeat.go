@@ -6,15 +6,15 @@ import (
 	"github.com/ramainen/doit-socket/internal/clock"
 )
 
-// A heartbeat knows when a session has to hear from its browser. It has the
-// session's one timer. It is guarded by Session.mu.
+// A heartbeat detects that a session's browser is gone. It has the session's
+// only timer. It is guarded by Session.mu.
 //
-// EIO 4: the server pings, the browser answers. EIO 2 and 3: the browser
-// pings, and the server waits for it.
+// EIO 4: the server sends pings, and the browser answers. EIO 2 and 3: the
+// browser sends pings, and the server answers.
 type heartbeat struct {
 	timer *time.Timer // calls Session.beat; nil before the session is open
-	due   int64       // when it has to run, by clock.Now
-	ping  uint64      // EIO 4: the end of the ping that is out, a place in outbound; 0 if none is
+	due   int64       // when the timer should run, by clock.Now
+	ping  uint64      // EIO 4: outbound.queued just after the unanswered ping was queued; 0 if there is none
 }
 
 // start arms the timer for the first time.
@@ -23,14 +23,15 @@ func (h *heartbeat) start(wait time.Duration, beat func()) {
 	h.timer = time.AfterFunc(wait, beat)
 }
 
-// again arms the timer anew.
-func (h *heartbeat) again(wait time.Duration) {
+// rearm arms the timer again.
+func (h *heartbeat) rearm(wait time.Duration) {
 	h.due = clock.Now() + int64(wait)
 	h.timer.Reset(wait)
 }
 
-// late returns how long ago the timer had to run; it is negative before that.
-func (h *heartbeat) late() time.Duration { return time.Duration(clock.Now() - h.due) }
+// overdue returns how long ago the timer should have run; it is negative before
+// that time.
+func (h *heartbeat) overdue() time.Duration { return time.Duration(clock.Now() - h.due) }
 
 func (h *heartbeat) stop() {
 	if h.timer != nil {
@@ -38,31 +39,34 @@ func (h *heartbeat) stop() {
 	}
 }
 
-// patience is how long an EIO 2 or 3 browser may be silent. It pings by a timer
-// of its own, which browsers run once a minute in a tab that has been in the
-// background for a while; closed for that, an old page would come back without
-// its registration. With the defaults it is 85 s, as in Node's server of that time.
-func (c *Config) patience() time.Duration { return c.PingInterval + 3*c.PingTimeout }
+// silenceLimit is how long an EIO 2 or 3 browser may send nothing. It sends
+// pings by its own timer, which browsers slow down to once a minute in
+// background tabs. A page closed for that would reconnect, and old pages do not
+// register again. With the default flags it is 85 s, as in the Node server of
+// these clients.
+func (c *Config) silenceLimit() time.Duration { return c.PingInterval + 3*c.PingTimeout }
 
-// startHeartbeat begins to expect something of the browser.
+// startHeartbeat starts the timer: for the first ping to the browser, or, in
+// EIO 2 and 3, from it.
 func (s *Session) startHeartbeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == closed {
 		return
 	}
-	wait := s.server.patience()
+	wait := s.server.silenceLimit()
 	if s.Protocol() == 4 {
 		wait = s.server.PingInterval
 	}
 	s.heartbeat.start(wait, s.beat)
 }
 
-// beat sends a ping, or ends a session that owes a sign of life. Before the
-// time it does nothing: a sign may have come in the moment in which the timer ran.
+// beat runs when the timer does: it sends a ping, or ends a session whose
+// browser has been silent for too long. It does nothing before the due time,
+// because a packet may have rearmed the timer while it fired.
 func (s *Session) beat() {
 	s.mu.Lock()
-	late := s.heartbeat.late()
+	late := s.heartbeat.overdue()
 	if s.state == closed || late < 0 {
 		s.mu.Unlock()
 		return
@@ -76,38 +80,39 @@ func (s *Session) beat() {
 		s.outbound.push(framePing)
 	}
 	s.heartbeat.ping = s.outbound.queued
-	// By how much a busy machine is late is not taken from the browser, unless it is much.
-	s.heartbeat.again(s.server.PingTimeout - min(late, s.server.PingTimeout/10))
+	// A late timer shortens the time to answer, but by a tenth at most.
+	s.heartbeat.rearm(s.server.PingTimeout - min(late, s.server.PingTimeout/10))
 	s.mu.Unlock()
 	s.Flush()
 }
 
-// beatIfDue is for a poll that comes before a timer that is late.
+// beatIfDue calls beat if its timer is overdue. A poll calls it, so that it is
+// judged by the time and not by when a busy machine runs the timer.
 func (s *Session) beatIfDue() {
 	s.mu.Lock()
-	due := s.heartbeat.timer != nil && s.heartbeat.late() >= 0
+	due := s.heartbeat.timer != nil && s.heartbeat.overdue() >= 0
 	s.mu.Unlock()
 	if due {
 		s.beat()
 	}
 }
 
-// heard notes a sign of life. In EIO 4 only the answer to a ping is one, and
-// only once the kernel or a poll has that: a browser gains nothing by sending
-// pongs unasked, without reading.
+// heard rearms the timer after a packet from the browser. In EIO 2 and 3 every
+// packet counts. In EIO 4 only a pong counts, and only if the kernel or a poll
+// has taken the ping: a browser that does not read cannot stay by sending pongs.
 func (s *Session) heard(kind byte) {
 	unwritten := 0
 	if kind == packetPong {
-		unwritten = s.current().unwritten() // before mu: a websocket's writer is taken first
+		unwritten = s.current().unwritten() // before mu: the websocket's writer is locked first
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.state == closed:
 	case s.Protocol() != 4:
-		s.heartbeat.again(s.server.patience())
+		s.heartbeat.rearm(s.server.silenceLimit())
 	case kind == packetPong && s.heartbeat.ping != 0 && s.outbound.taken-uint64(unwritten) >= s.heartbeat.ping:
 		s.heartbeat.ping = 0
-		s.heartbeat.again(s.server.PingInterval)
+		s.heartbeat.rearm(s.server.PingInterval)
 	}
 }

@@ -49,8 +49,8 @@ func TestHeartbeatWithoutGET(t *testing.T) {
 	p.wantGone()
 }
 
-// A session answers heartbeats also when its last write is older than
-// WriteTimeout, and was one that had to wait for the network.
+// A session answers heartbeats also if its last write is older than WriteTimeout
+// and had to wait for the network.
 func TestHeartbeatAfterBlockingWrite(t *testing.T) {
 	t.Parallel()
 	a := start(t, quick, func(c *config) { c.WriteTimeout = 100 * time.Millisecond })
@@ -63,8 +63,8 @@ func TestHeartbeatAfterBlockingWrite(t *testing.T) {
 	}
 }
 
-// A poll is judged by the clock, also where the timer has not run yet; and what
-// a timer is late, the browser has no longer to answer.
+// A poll is judged by the time, also if the timer has not run yet. A late timer
+// shortens the browser's time to answer.
 func TestHeartbeatByALateTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t, quick)
@@ -78,7 +78,7 @@ func TestHeartbeatByALateTimer(t *testing.T) {
 		late(15 * time.Millisecond)
 		p.wantGet("2")
 		p.session.mu.Lock()
-		if left := -p.session.heartbeat.late(); left != 185*time.Millisecond {
+		if left := -p.session.heartbeat.overdue(); left != 185*time.Millisecond {
 			t.Errorf("%v are left for the answer", left)
 		}
 		p.session.mu.Unlock()
@@ -161,8 +161,7 @@ func TestHeartbeatTimings(t *testing.T) {
 	}
 }
 
-// Pongs sent blindly do not answer a ping that waits where the browser does
-// not read, trap M2.
+// Pongs do not answer a ping that the browser has not read (trap M2).
 func TestBlindPongs(t *testing.T) {
 	t.Parallel()
 	blindly := func(t *testing.T, a *app, pong func() bool) {

@@ -2,7 +2,8 @@ package eio
 
 import "github.com/ramainen/doit-socket/internal/clock"
 
-// receive handles one packet from the browser's current transport.
+// receive handles one packet from the browser, in a turn of its own. It closes
+// the session if the packet exceeds MaxFrames or violates the protocol.
 func (s *Session) receive(p packet) {
 	if !s.beginTurn() {
 		return

@@ -26,7 +26,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/visitor"
 )
 
-// portable has each websocket wait in a goroutine of its own, and be written to by itself, as on other systems.
+// portable makes each websocket wait in a goroutine of its own and be written without its descriptor, as on other
+// systems.
 var portable = flag.Bool("portable", false, "test without epoll")
 
 func TestMain(m *testing.M) {
@@ -37,9 +38,9 @@ func TestMain(m *testing.M) {
 // patience is how long a test waits for what must come.
 const patience = 10 * time.Second
 
-// An app is the layer above a Server, and the HTTP server below it. It sends
-// every message back, and fails the test when it is told something out of
-// order, twice, or two things at a time.
+// An app is the layer above a Server, and the HTTP server below it. It echoes
+// every message, and fails the test if callbacks come out of order, twice, or
+// overlap.
 type app struct {
 	*Server
 	t         testing.TB
@@ -156,7 +157,7 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 	return a
 }
 
-// enter notes that a callback runs; the result is called when it has run.
+// enter records that a callback runs; its result is called when the callback ends.
 func (a *app) enter(s *Session) (leave func()) {
 	n, ok := s.Data.(*notes)
 	if !ok {
@@ -172,7 +173,7 @@ func (a *app) enter(s *Session) (leave func()) {
 	return func() { n.inside.Store(false) }
 }
 
-// shut closes the server, which must not take longer than a browser's grace.
+// shut closes the server, which must not take longer than ws.closeGrace.
 func (a *app) shut() {
 	a.t.Helper()
 	done := make(chan struct{})
@@ -345,7 +346,7 @@ func (p *pollClient) wantPost(body string) {
 	wantAnswer(p.t, "POST", await(p.t, "the POST's answer", later(func() answer { return p.post(body) })), http.StatusOK, "ok")
 }
 
-// wantGone checks that the session takes neither GET nor POST.
+// wantGone checks that the session's GET and POST are refused.
 func (p *pollClient) wantGone() {
 	p.t.Helper()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -433,7 +434,7 @@ func (a *app) socket(eio int) *socket {
 	return w
 }
 
-// wantNothingKept checks that a session that has closed holds nothing of what it had to send.
+// wantNothingKept checks that a closed session holds no frames.
 func (w *socket) wantNothingKept() {
 	w.t.Helper()
 	w.session.mu.Lock()
@@ -488,8 +489,8 @@ func (w *socket) send(packet string) {
 	w.raw(text(packet))
 }
 
-// idle waits until the kernel has all: a close in the middle of a frame ends
-// the connection without a word.
+// idle waits until the kernel has accepted everything: a close in the middle of
+// a frame resets the connection.
 func (w *socket) idle() {
 	w.t.Helper()
 	until(w.t, "the write to end", func() bool {
@@ -497,7 +498,7 @@ func (w *socket) idle() {
 	})
 }
 
-// jam leaves more for the kernel than that can ever take, for nobody reads.
+// jam sends more than the kernel can buffer; the browser does not read.
 func (w *socket) jam() {
 	for range 32 {
 		w.session.write(Message(bytes.Repeat([]byte("x"), 1<<20)))
@@ -554,7 +555,7 @@ func (w *socket) wantEnd() {
 	}
 }
 
-// drain reads on, for nobody.
+// drain reads and discards everything.
 func (w *socket) drain() {
 	_ = w.conn.SetReadDeadline(time.Time{})
 	go func() { _, _ = io.Copy(io.Discard, w.conn) }()

@@ -11,7 +11,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// What the published clients send and read; testdata/client-payloads.mjs made it.
+// The bytes that the published clients send and read, made by testdata/client-payloads.mjs.
 //
 //go:embed testdata/client-payloads.json
 var clientPayloads []byte
@@ -73,7 +73,7 @@ func TestOldClientsAreRead(t *testing.T) {
 	}
 }
 
-// What they read, we send, byte for byte.
+// The server sends byte for byte what these clients read.
 func TestOldClientsRead(t *testing.T) {
 	long := strings.Repeat("x", 120)
 	plain, binary := "6:4hello121:4"+long, "\x00\x06\xff4hello\x00\x01\x02\x01\xff4"+long
@@ -97,7 +97,7 @@ func TestOldClientsRead(t *testing.T) {
 	}
 }
 
-// All of them read text outside ASCII, because there is none.
+// All of them read text outside ASCII, because it is sent as JSON escapes.
 func TestOldClientsGetASCII(t *testing.T) {
 	const sent, escaped = `2["a","вася é 😀 \" \\"]`, `42["a","\u0432\u0430\u0441\u044f \u00e9 \ud83d\ude00 \" \\"]`
 	shared := Message([]byte(sent)) // one frame for browsers of all kinds
@@ -115,8 +115,8 @@ func TestOldClientsGetASCII(t *testing.T) {
 	w.want("4" + sent)
 }
 
-// Text of 2.x that could be taken for text encoded twice is, until one packet
-// settles the matter for the session.
+// Ambiguous text of a 2.x client is taken for text that was encoded twice, until
+// one packet of the session proves that it encodes once.
 func TestOldTextEncodedOnce(t *testing.T) {
 	a := start(t)
 	p := a.poll(3, "b64=1")

@@ -110,7 +110,7 @@ func TestOrigins(t *testing.T) {
 				t.Errorf("%q of %q: %s: %s %v", c.origin, c.list, what, why, got.header)
 			}
 		}
-		w.send("4fence") // nobody else is concerned
+		w.send("4fence") // open sessions are not affected
 		w.want("4fence")
 		if !c.want && a.Sessions() != 2 {
 			t.Errorf("%q of %q: %d sessions", c.origin, c.list, a.Sessions())

@@ -1,26 +1,26 @@
 package eio
 
-// batch is how many bytes of small frames go to a websocket in one write; a
-// larger frame goes by itself, uncopied.
+// batch is how many bytes of small frames are joined for one write to a
+// websocket. A larger frame is written alone, without a copy.
 const batch = 64 << 10
 
-// An outbound is the queue of a session: frames that neither the kernel nor a
-// poll has taken. It is guarded by Session.mu.
+// An outbound is a session's queue: the frames that its transport has not
+// taken. It is guarded by Session.mu.
 type outbound struct {
 	frames []*Frame
-	queued uint64 // bytes ever queued; their number is a place in what the browser gets
-	taken  uint64 // how many of them have left the queue
+	queued uint64 // bytes ever queued
+	taken  uint64 // bytes that have left the queue
 }
 
-// push adds a frame to the queue, whatever its bound: only after a flush is it
-// known what stays there.
+// push adds a frame to the queue. It checks no limit: only what a flush leaves
+// in the queue counts.
 func (q *outbound) push(f *Frame) {
 	q.frames = append(q.frames, f)
 	q.queued += uint64(len(f.wire))
 }
 
-// over reports whether more is queued than a browser that keeps up leaves
-// there. Two messages have room, whatever their size.
+// over reports whether the queue exceeds QueueLength or QueueBytes. Twice the
+// largest frame always fits into QueueBytes.
 func (q *outbound) over(c *Config) bool {
 	if len(q.frames) > c.QueueLength {
 		return true
@@ -36,8 +36,9 @@ func (q *outbound) over(c *Config) bool {
 	return waits > 2*uint64(largest)
 }
 
-// take removes frames of about so many bytes from the queue, at least one. It
-// keeps no array: an idle session must not hold on to its last burst.
+// take removes and returns the first frames, of the given size in bytes at most,
+// but at least one. An empty queue keeps no array: an idle session must not hold
+// the memory of its last burst.
 func (q *outbound) take(bytes int) []*Frame {
 	n := 0
 	for n < len(q.frames) && (n == 0 || bytes >= len(q.frames[n].wire)) {
@@ -53,7 +54,7 @@ func (q *outbound) take(bytes int) []*Frame {
 	return frames
 }
 
-// takeAll empties the queue.
+// takeAll removes and returns all frames.
 func (q *outbound) takeAll() []*Frame {
 	frames := q.frames
 	q.frames, q.taken = nil, q.queued

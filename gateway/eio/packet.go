@@ -2,21 +2,22 @@ package eio
 
 import "github.com/ramainen/doit-socket/gateway/ws"
 
-// A packet is what a browser sent. Its data is lent.
+// A packet is a packet from a browser. data is valid while the packet is
+// handled.
 type packet struct {
 	kind   byte // a packet type, or one of those below
 	binary bool // only ever with packetMessage
 	data   []byte
 }
 
-// Kinds of packets that are none of Engine.IO.
+// Kinds of packets besides those of Engine.IO.
 const (
-	invalid       byte = iota // no packet of the protocol
-	websocketPing             // a ping of the websocket itself, RFC 6455
-	countedOnly               // a pong of it, a fragment, or a handshake: it counts against MaxFrames
+	invalid       byte = iota // not a packet of the protocol
+	websocketPing             // a ping of RFC 6455
+	countedOnly               // a pong of RFC 6455, a fragment or an upgrade request: it only counts against MaxFrames
 )
 
-// textPacket reads a type character and what follows it.
+// textPacket parses a packet: a type character and the data behind it.
 func textPacket(text []byte) packet {
 	if len(text) == 0 || text[0] < packetOpen || text[0] > packetNoop {
 		return packet{kind: invalid}
@@ -24,8 +25,8 @@ func textPacket(text []byte) packet {
 	return packet{kind: text[0], data: text[1:]}
 }
 
-// messagePacket reads what came on a websocket. A binary message is a message
-// packet; revisions 2 and 3 put a type byte first, which the layer above can tell.
+// messagePacket converts a websocket message to a packet. A binary message is a
+// message packet; in EIO 2 and 3 its data still begins with a type byte.
 func messagePacket(m ws.Message) packet {
 	switch m.Kind {
 	case ws.Text:

@@ -9,15 +9,15 @@ import (
 	"unicode/utf8"
 )
 
-// The framings of polling bodies, many packets in one:
+// The framings of polling bodies. A body holds one packet or more:
 //
 //	EIO 4     packet 0x1e packet ..., UTF-8, binary packets as 'b' base64
 //	EIO 2, 3  binary: 0 (text) or 1 (binary), the length's digits as bytes 0-9, 0xff, packet
-//	          plain:  length in UTF-16 units ':' packet ..., binary packets as 'b4' base64
+//	          text:   length in UTF-16 units ':' packet ..., binary packets as 'b4' base64
 //
-// Browsers of EIO 2 and 3 say b64=1 if they want plain answers. All others
-// get the binary framing: clients before 1.4 mistake a plain one for "ok" and
-// open a session after the other, and the later ones read both.
+// EIO 2 and 3 clients ask for answers in the text framing by b64=1. The others
+// get the binary framing, which all of them read. Those before 1.4 would mistake
+// an answer in the text framing for "ok" and open one session after the other.
 
 const separator = 0x1e
 
@@ -26,23 +26,23 @@ const (
 	typeBinary = "application/octet-stream"
 )
 
-// A codec writes and reads the packets of one session, in the revision and with
-// the habits of its browser. It is safe for concurrent use.
+// A codec encodes and decodes the packets of one session, in the revision and
+// with the quirks of its client. It is safe for concurrent use.
 type codec struct {
-	protocol int         // 2, 3 or 4
-	base64   bool        // EIO 2 and 3: the browser cannot take binary polling answers
-	once     atomic.Bool // EIO 2 and 3: its text is encoded once, as is proper
+	protocol    int         // 2, 3 or 4
+	base64      bool        // EIO 2 and 3: polling answers are in the text framing
+	encodesOnce atomic.Bool // EIO 2 and 3: the client encodes text as UTF-8 once, not twice
 }
 
-// spell returns the frame as the browser reads it.
-func (c *codec) spell(f *Frame) *Frame {
+// forClient returns the frame in the form that the session's client reads.
+func (c *codec) forClient(f *Frame) *Frame {
 	if c.protocol < 4 {
 		return f.ascii()
 	}
 	return f
 }
 
-// encodePayload returns the body of a poll's answer and its content type.
+// encodePayload returns the body and the content type of a polling answer.
 func (c *codec) encodePayload(frames []*Frame) ([]byte, string) {
 	size := 0
 	for _, f := range frames {
@@ -60,7 +60,7 @@ func (c *codec) encodePayload(frames []*Frame) ([]byte, string) {
 		return body, typeText
 	case c.base64:
 		for _, f := range frames {
-			body = strconv.AppendInt(body, int64(len(f.packet)), 10) // ASCII: units are bytes
+			body = strconv.AppendInt(body, int64(len(f.packet)), 10) // the packet is ASCII: UTF-16 units are bytes
 			body = append(append(body, ':'), f.packet...)
 		}
 		return body, typeText
@@ -76,9 +76,9 @@ func (c *codec) encodePayload(frames []*Frame) ([]byte, string) {
 	}
 }
 
-// decodePayload hands each packet of a POST's body to handle and reports
-// whether the body was well formed. Its work is linear in the body's length,
-// whatever that says of itself.
+// decodePayload calls handle with each packet of a POST's body and reports
+// whether the body is well formed. Its work is linear in the body's length, not
+// in the lengths that the body declares.
 func (c *codec) decodePayload(body []byte, contentType string, handle func(packet)) bool {
 	switch {
 	case c.protocol == 4:
@@ -86,7 +86,7 @@ func (c *codec) decodePayload(body []byte, contentType string, handle func(packe
 	case strings.HasPrefix(contentType, typeBinary):
 		return decodeBinary(body, handle)
 	default:
-		return c.decodePlain(body, handle)
+		return c.decodeTextFraming(body, handle)
 	}
 }
 
@@ -145,7 +145,7 @@ func decodeBinary(body []byte, handle func(packet)) bool {
 	return true
 }
 
-func (c *codec) decodePlain(body []byte, handle func(packet)) bool {
+func (c *codec) decodeTextFraming(body []byte, handle func(packet)) bool {
 	if !utf8.Valid(body) {
 		return false
 	}
@@ -167,7 +167,7 @@ func (c *codec) decodePlain(body []byte, handle func(packet)) bool {
 			}
 			continue
 		}
-		p := textPacket(c.undouble(one))
+		p := textPacket(c.undoDoubleUTF8(one))
 		if p.kind == invalid {
 			return false
 		}
@@ -176,7 +176,8 @@ func (c *codec) decodePlain(body []byte, handle func(packet)) bool {
 	return true
 }
 
-// unitsToBytes returns how many bytes of UTF-8 make that many UTF-16 units.
+// unitsToBytes returns the length in bytes of the beginning of text that has so
+// many UTF-16 units. ok is false if there is none.
 func unitsToBytes(text []byte, units int) (size int, ok bool) {
 	for units > 0 && size < len(text) {
 		_, n := utf8.DecodeRune(text[size:])
@@ -189,37 +190,39 @@ func unitsToBytes(text []byte, units int) (size int, ok bool) {
 	return size, units == 0
 }
 
-// decodeText undoes what the browser's revision does to text on a websocket.
+// decodeText decodes the text of a websocket message. Only EIO 2 clients encode
+// it twice.
 func (c *codec) decodeText(text []byte) []byte {
 	if c.protocol == 2 {
-		return c.undouble(text)
+		return c.undoDoubleUTF8(text)
 	}
 	return text
 }
 
-// undouble undoes the second UTF-8 encoding that clients up to 1.7 put on the
-// text of plain polling bodies, and those of EIO 2 on websocket text too.
+// undoDoubleUTF8 decodes the second UTF-8 encoding that clients up to 1.7 apply
+// to polling bodies in the text framing, and EIO 2 clients also to websocket
+// text.
 //
-// Nothing in a request tells 1.4 to 1.7 from 2.x, which encodes once, but the
-// text does: encoded twice, all its characters are below U+0100 and are, taken
-// as bytes, UTF-8 again. Text for which that is not so was encoded once, and
-// so will be all that the session sends.
-func (c *codec) undouble(text []byte) []byte {
-	if c.once.Load() {
+// A request does not tell 1.4 to 1.7 from 2.x, which encodes once, but the text
+// does. The characters of text that was encoded twice are all below U+0100 and,
+// as bytes, are UTF-8 again. Other text was encoded once; the session's later
+// text is then taken to be encoded once, too.
+func (c *codec) undoDoubleUTF8(text []byte) []byte {
+	if c.encodesOnce.Load() {
 		return text
 	}
 	bytes := make([]byte, 0, len(text))
 	for rest := text; len(rest) > 0; {
 		r, n := utf8.DecodeRune(rest)
 		if r > 0xff {
-			c.once.Store(true)
+			c.encodesOnce.Store(true)
 			return text
 		}
 		bytes = append(bytes, byte(r))
 		rest = rest[n:]
 	}
 	if !utf8.Valid(bytes) {
-		c.once.Store(true)
+		c.encodesOnce.Store(true)
 		return text
 	}
 	return bytes

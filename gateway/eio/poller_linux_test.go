@@ -9,7 +9,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// An idle websocket has no goroutine, without the poller one, and hears all the same.
+// An idle websocket has no goroutine with the poller, and one without it. In both cases it receives events.
 func TestIdleSocketsHaveNoGoroutine(t *testing.T) {
 	a := start(t)
 	before := runtime.NumGoroutine()
@@ -31,8 +31,8 @@ func TestIdleSocketsHaveNoGoroutine(t *testing.T) {
 	}
 }
 
-// Whichever of the browser, the server and the next connection with the same
-// descriptor is first: each wait ends, once. Server.Close waits for all of them.
+// Each wait ends once, in whatever order the browser, the server and the next
+// connection with the same descriptor act. Server.Close waits for all of them.
 func TestWaitsEnd(t *testing.T) {
 	a := start(t)
 	a.onOpen = func(s *Session) {
@@ -71,8 +71,8 @@ func TestWaitsEnd(t *testing.T) {
 	until(t, "all to be closed", func() bool { return a.Sessions() == 0 })
 }
 
-// Whatever comes in one moment on many websockets is handled, and what comes
-// in pieces of a byte: so many heartbeats are answered at once.
+// Bytes that arrive on many websockets at the same time are all handled, also if
+// they arrive one by one.
 func TestAllAtOnce(t *testing.T) {
 	a := start(t)
 	all := make([]*socket, 500)

@@ -9,39 +9,41 @@ import (
 	"time"
 )
 
-// latePoll is how long a poll may be on its way while the browser says on
-// another connection that it is the last one: with a websocket's probe, or with
-// the packet close. Node's server has one thread and keeps the order in which
-// the two came; we cannot know it. Its pause after a probe is the same.
+// latePoll is how long a browser's last GET may still be on its way after the
+// browser has announced on another connection that it stops polling: by a
+// websocket probe or a close packet. Node's server handles the two in their
+// order of arrival, in its one thread. Here the order is unknown. After a probe
+// Node's server waits as long.
 const latePoll = 100 * time.Millisecond
 
 // bodyTimeout bounds the time that the body of a request may take.
 const bodyTimeout = 30 * time.Second
 
-// A poll is what a session's requests share: at most one GET waits, and at
-// most one POST is handled. It is guarded by Session.mu.
+// A poll is the state that a session's requests share. At most one GET waits,
+// and at most one POST is handled. It is guarded by Session.mu.
 type poll struct {
-	waiting chan []*Frame // takes the answer of the GET that waits; nil if none does
+	waiting chan []*Frame // receives the answer for the waiting GET; nil if none waits
 	posting bool          // a POST is being handled
-	owed    bool          // though the session is closed, the browser's last GET is answered
+	owed    bool          // the browser closed the session, and its last GET is still to be answered
 }
 
-// end ends the wait of a GET. The caller answers it by one send, which does
-// not block, or by close: a websocket has taken over.
-func (p *poll) end() (waiting chan []*Frame) {
+// detach ends the wait of the waiting GET, and returns its channel or nil. The
+// caller sends one answer, which does not block, or closes the channel if a
+// websocket has taken over.
+func (p *poll) detach() (waiting chan []*Frame) {
 	waiting, p.waiting = p.waiting, nil
 	return waiting
 }
 
-// polling is a session as its requests see it, and its transport until a
+// polling answers a session's HTTP requests, and is its transport until a
 // websocket takes over.
 type polling struct{ *Session }
 
 // moved reports whether a websocket has taken over. The caller holds mu.
 func (p polling) moved() bool { return p.transport != transport(p) }
 
-// serveGet answers a GET with what is queued, or waits until something is.
-// One GET at a time: a second one ends the session, as the protocol has it.
+// serveGet answers a GET with what is queued, or waits until something is. A
+// second GET at the same time ends the session, as the protocol demands.
 func (p polling) serveGet(w http.ResponseWriter, r *http.Request) {
 	p.beatIfDue()
 	p.mu.Lock()
@@ -69,10 +71,10 @@ func (p polling) serveGet(w http.ResponseWriter, r *http.Request) {
 		frames := p.takePoll()
 		p.mu.Unlock()
 		p.answer(w, frames)
-		p.Flush() // closes, if it was to finish
+		p.Flush() // closes the session if it is finishing
 		return
 	}
-	waiting := make(chan []*Frame, 1) // one answer, and nobody waits to give it
+	waiting := make(chan []*Frame, 1) // room for the one answer: its sender never blocks
 	p.poll.waiting = waiting
 	if p.upgrade.stage == probed {
 		p.releasePoll()
@@ -91,7 +93,7 @@ func (p polling) serveGet(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer writes the answer of a GET.
+// answer writes the answer to a GET.
 func (p polling) answer(w http.ResponseWriter, frames []*Frame) {
 	body, contentType := p.codec.encodePayload(frames)
 	w.Header().Set("Content-Type", contentType)
@@ -112,7 +114,8 @@ func (p polling) answer(w http.ResponseWriter, frames []*Frame) {
 	}
 }
 
-// servePost takes the packets of a POST, in their order, one POST at a time.
+// servePost handles the packets of a POST in their order. A second POST at the
+// same time ends the session.
 func (p polling) servePost(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	if p.state == closed {
@@ -154,11 +157,11 @@ func (p polling) servePost(w http.ResponseWriter, r *http.Request) {
 		refuse(w, errBadRequest)
 		return
 	}
-	w.Header().Set("Content-Type", "text/html") // not text/plain, for old Internet Explorer; as Node's server has it
+	w.Header().Set("Content-Type", "text/html") // as Node's server: old Internet Explorer needs it
 	_, _ = io.WriteString(w, "ok")
 }
 
-// flush implements transport: it answers the GET that waits with what is queued.
+// flush implements transport: it answers the waiting GET with what is queued.
 func (p polling) flush() (open bool) {
 	p.mu.Lock()
 	if p.moved() {
@@ -166,11 +169,11 @@ func (p polling) flush() (open bool) {
 		return p.Flush()
 	}
 	if len(p.outbound.frames) > 0 && p.poll.waiting != nil {
-		p.poll.end() <- p.takePoll()
+		p.poll.detach() <- p.takePoll()
 	}
 	var end Reason
 	switch {
-	case p.state == finishes && len(p.outbound.frames) == 0:
+	case p.state == finishing && len(p.outbound.frames) == 0:
 		end = p.reason
 	case p.state != closed && p.outbound.over(&p.server.Config):
 		end = ReasonSlow
@@ -187,10 +190,11 @@ func (p polling) flush() (open bool) {
 // unwritten implements transport: what has left the queue is in an answer.
 func (p polling) unwritten() int { return 0 }
 
-// end implements transport: the GET that waits tells the browser. Where none
-// does, and the browser itself has closed the session, one may be on its way.
+// end implements transport: the answer to the waiting GET tells the browser. If
+// the browser itself closed the session and no GET waits, its last one may
+// still be on its way.
 func (p polling) end(reason Reason) (tell func()) {
-	waiting, last := p.poll.end(), frameClose
+	waiting, last := p.poll.detach(), frameClose
 	if reason == ReasonClient {
 		last = frameNoop
 	}
@@ -199,35 +203,37 @@ func (p polling) end(reason Reason) (tell func()) {
 		return func() {}
 	}
 	return func() {
-		p.server.forget(p.Session)
+		p.server.release(p.Session)
 		if waiting != nil {
 			waiting <- []*Frame{last}
 		}
 	}
 }
 
-// takePoll empties the queue into the answer of a GET. The caller holds mu.
+// takePoll empties the queue and returns the frames for the answer to a GET.
+// The caller holds mu.
 func (p polling) takePoll() []*Frame {
 	frames := p.outbound.takeAll()
-	if p.state == finishes {
+	if p.state == finishing {
 		frames = append(frames, frameClose)
 	}
 	return frames
 }
 
-// answerLatePoll keeps the session known for a moment after the browser has
-// closed it, for a GET of its that was on its way. The caller holds mu.
+// answerLatePoll keeps a session that its browser has closed for the time of
+// latePoll, so that the browser's last GET gets an answer. The caller holds mu.
 func (p polling) answerLatePoll() {
 	p.poll.owed = true
 	p.server.running.Add(1)
 	time.AfterFunc(latePoll, func() {
 		defer p.server.running.Done()
-		p.server.forget(p.Session)
+		p.server.release(p.Session)
 	})
 }
 
-// releasePoll answers the GET that waits, if one does, with a noop, if nothing
-// else has when it can no longer be a late one. The caller holds mu.
+// releasePoll makes the waiting GET, if there is one, be answered with a noop
+// after latePoll, unless it has been answered by then. The browser can then stop
+// polling. The caller holds mu.
 func (p polling) releasePoll() {
 	waiting := p.poll.waiting
 	if waiting == nil {
@@ -237,7 +243,7 @@ func (p polling) releasePoll() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.poll.waiting == waiting {
-			p.poll.end() <- []*Frame{frameNoop}
+			p.poll.detach() <- []*Frame{frameNoop}
 		}
 	})
 }

@@ -65,8 +65,8 @@ func TestPollingClosedByBrowser(t *testing.T) {
 	p.wantGone()
 }
 
-// The poll that a browser sends beside its close comes after that, and is
-// answered all the same: one, and only for as long as it can be on its way.
+// A GET that arrives after the browser's close packet is answered: one, and only
+// within latePoll.
 func TestPollingCloseOvertakesPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t)
@@ -135,7 +135,7 @@ func TestPollingTwoPOSTs(t *testing.T) {
 	}
 }
 
-// A poll that breaks off ends the session: nobody else gets its answer (trap R13).
+// A poll that breaks off ends the session: no other request gets its answer (trap R13).
 func TestPollingCancelledGET(t *testing.T) {
 	a := start(t)
 	p := a.poll(4)
@@ -183,7 +183,7 @@ type endless struct{}
 
 func (endless) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// A body that does not come is not waited for without end.
+// The wait for a body is bounded.
 func TestPollingSlowPOST(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t)
@@ -199,7 +199,7 @@ func TestPollingSlowPOST(t *testing.T) {
 	})
 }
 
-// The write deadline of one answer must not meet a later one on the same connection.
+// The write deadline of one answer does not apply to a later one on the same connection.
 func TestPollingWriteDeadlineIsReset(t *testing.T) {
 	a := start(t, func(c *config) {
 		c.WriteTimeout = 100 * time.Millisecond

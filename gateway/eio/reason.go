@@ -5,24 +5,26 @@ import (
 	"slices"
 )
 
-// A Reason says why a session ended. The set is closed, so it can label a metric.
+// A Reason says why a session ended. There are few, so a Reason may label a
+// metric.
 type Reason string
 
-// The reasons for which this package closes a session; the layer above may add its own.
+// The reasons for which this package closes a session. The layer above may add
+// its own.
 const (
-	ReasonClient    Reason = "client close"    // the browser said so, or its websocket closed in order
+	ReasonClient    Reason = "client close"    // the browser sent a close packet or closed its websocket
 	ReasonNetwork   Reason = "network"         // the connection broke
-	ReasonTimeout   Reason = "ping timeout"    // no heartbeat came
-	ReasonSlow      Reason = "slow"            // the browser did not take what was sent to it
-	ReasonProtocol  Reason = "protocol error"  // it sent what the protocol forbids
-	ReasonUTF8      Reason = "not utf-8"       // it sent text on its websocket that is not UTF-8
-	ReasonTooLarge  Reason = "too large"       // it sent more than MaxPayload at once
-	ReasonFrames    Reason = "too many frames" // it sent more than MaxFrames
-	ReasonServer    Reason = "server shutdown" // this server ends
-	ReasonPanicking Reason = "internal error"  // a fault of ours, logged
+	ReasonTimeout   Reason = "ping timeout"    // a heartbeat did not come in time
+	ReasonSlow      Reason = "slow"            // the browser read too slowly
+	ReasonProtocol  Reason = "protocol error"  // the browser violated the protocol
+	ReasonUTF8      Reason = "not utf-8"       // the browser sent websocket text that is not UTF-8
+	ReasonTooLarge  Reason = "too large"       // the browser sent a message or body larger than MaxPayload
+	ReasonFrames    Reason = "too many frames" // the browser exceeded MaxFrames
+	ReasonServer    Reason = "server shutdown" // this server drains or closes
+	ReasonPanicking Reason = "internal error"  // a handler panicked; the log has the stack trace
 )
 
-// closeCodes are what a websocket is closed with (RFC 6455, 7.4.1).
+// closeCodes are the websocket close codes for the reasons (RFC 6455, 7.4.1).
 var closeCodes = map[Reason]uint16{
 	ReasonClient:    closeNormal,
 	ReasonNetwork:   closeNormal,
@@ -41,9 +43,11 @@ const (
 	closePolicy uint16 = 1008
 )
 
-// Reasons returns those of this package.
+// Reasons returns the reasons of this package, sorted.
 func Reasons() []Reason { return slices.Sorted(maps.Keys(closeCodes)) }
 
+// closeCode returns the websocket close code; that of a reason of the layer
+// above is closeNormal.
 func (r Reason) closeCode() uint16 {
 	if code, ours := closeCodes[r]; ours {
 		return code

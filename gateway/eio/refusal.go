@@ -9,21 +9,21 @@ import (
 	"github.com/ramainen/doit-socket/internal/visitor"
 )
 
-// A Refusal says why a browser is turned away before it costs anything. The
-// set is closed, so it can label a metric.
+// A Refusal says why a browser is turned away before a session is opened. There
+// are few, so a Refusal may label a metric.
 type Refusal string
 
-// The refusals. What each answers is in the table below.
+// The refusals. The table below has the answer of each.
 const (
-	RefusedOrigin            Refusal = "origin"                              // its page is of an origin that is not allowed
-	RefusedDraining          Refusal = "draining"                            // this server ends
-	RefusedSockets                   = Refusal(visitor.Sockets)              // there are as many as may be
-	RefusedAddressSockets            = Refusal(visitor.SocketsPerAddress)    // its address has as many as it may
-	RefusedAddressHandshakes         = Refusal(visitor.HandshakesPerAddress) // its address opens too many a second
+	RefusedOrigin            Refusal = "origin"                              // its page's origin is not allowed
+	RefusedDraining          Refusal = "draining"                            // this server drains or closes
+	RefusedSockets                   = Refusal(visitor.Sockets)              // the node has MaxSockets
+	RefusedAddressSockets            = Refusal(visitor.SocketsPerAddress)    // the address has MaxSocketsPerAddress
+	RefusedAddressHandshakes         = Refusal(visitor.HandshakesPerAddress) // the address exceeds MaxHandshakesPerAddress
 )
 
-// To a client of Socket.IO any of these is a failed connect, which it tries
-// again, less and less often; Retry-After is for those who read it.
+// refusals are the answers. A Socket.IO client takes each for a failed connect
+// and tries again at growing intervals. Retry-After is for other clients.
 var refusals = map[Refusal]struct {
 	status     int
 	retryAfter string // in seconds
@@ -36,11 +36,11 @@ var refusals = map[Refusal]struct {
 	RefusedAddressHandshakes: {http.StatusTooManyRequests, "1", "Too many new connections from this address"},
 }
 
-// Refusals returns all that there are.
+// Refusals returns all refusals, sorted.
 func Refusals() []Refusal { return slices.Sorted(maps.Keys(refusals)) }
 
-// AdmitBy returns the Admit and Release of a [Server] whose sockets are
-// limited by what admission says of the addresses that addresses finds.
+// AdmitBy returns functions for Admit and Release of a [Server]. They find a
+// browser's address by addresses, and apply the limits of admission to it.
 func AdmitBy(addresses *visitor.Addresses, admission *visitor.Admission) (
 	admit func(*http.Request) (netip.Addr, Refusal), release func(netip.Addr),
 ) {

@@ -5,10 +5,12 @@ import (
 	"time"
 )
 
-// ServeHTTP routes a request to the session that it belongs to, or begins one.
+// ServeHTTP passes a request to its session, or begins a session if the request
+// has no sid.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
-		// Also where nobody reads it: net/http does, after the answer, to use the connection again.
+		// A bound is needed even if no handler reads the body: net/http reads the
+		// rest of it after the answer, to reuse the connection.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -35,7 +37,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, errRevision)
 		return
 	case query.Has("j"):
-		refuse(w, errBadRequest) // JSONP: a script of ours in anybody's page
+		refuse(w, errBadRequest) // JSONP: any page could run the answer as a script
 		return
 	case upgrade && r.Header.Get("Upgrade") == "":
 		refuse(w, errBadRequest)
@@ -55,8 +57,9 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// revisions are the values of the query parameter EIO. The clients of Socket.IO 1.0
-// to 1.3 ask for 2 or 3, those up to 2.x for 3, later ones for 4.
+// revisions maps the query parameter EIO to the protocol revision. Socket.IO
+// 1.0 to 1.3 ask for 2 or 3, later clients up to 2.x for 3, those since 3.0 for
+// 4.
 var revisions = map[string]int{"2": 2, "3": 3, "4": 4}
 
 // serveSession routes a request to its session on this node.
@@ -68,7 +71,7 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid stri
 	case s.Protocol() != protocol:
 		refuse(w, errBadRequest)
 	case upgrade:
-		s.receive(packet{kind: countedOnly}) // or one session could ask for ever
+		s.receive(packet{kind: countedOnly}) // MaxFrames limits upgrade requests, too
 		polling{s}.serveUpgrade(w, r)
 	case r.Method == http.MethodGet:
 		polling{s}.serveGet(w, r)
@@ -79,10 +82,10 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid stri
 	}
 }
 
-// ServePassed answers a request that another node has passed on. That node has
-// looked at its origin, and answers for CORS. No session begins here, and
-// nothing is passed on again: the request is for a session of this server, or
-// there is none.
+// ServePassed answers a request that another node has passed to this one. That
+// node has checked the origin and sets the CORS headers. ServePassed opens no
+// session and passes nothing on: a request for a session that this server does
+// not hold is answered with an error.
 func (srv *Server) ServePassed(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	upgrade := query.Get("transport") == "websocket"

@@ -7,38 +7,38 @@ import (
 	"github.com/ramainen/doit-socket/internal/visitor"
 )
 
-// A Session is one browser's Engine.IO connection, over polling, over a
-// websocket, or on its way from the one to the other. All methods are safe
-// for concurrent use.
+// A Session is one browser's Engine.IO connection: on polling, on a websocket,
+// or moving from polling to a websocket. All methods are safe for concurrent
+// use.
 //
-//	what the browser sends     polling.go, websocket.go ──▶ inbound.go ──▶ Server.OnMessage
-//	what the browser gets      Send ──▶ outbound.go;  Flush ──▶ websocket.go, or polling.go
-//	what happens by itself     heartbeat.go;  upgrade.go
+//	from the browser   polling.go, websocket.go ──▶ inbound.go ──▶ Server.OnMessage
+//	to the browser     Send ──▶ outbound.go;  Flush ──▶ websocket.go or polling.go
+//	timers             heartbeat.go;  upgrade.go
 //
-// It is composed of parts. Those that change together are guarded by one lock,
-// mu; each is a type in the file of its name. Where a websocket's writer and
-// mu are both taken, the writer is first. Nothing is called with mu held but
-// the parts, timers' Stop and Reset, and channels that have room.
+// Its parts are types in the files of their names. One lock, mu, guards them
+// all, because they change together. A websocket's writer is locked before mu.
+// With mu held, only these are called: methods of the parts, Stop and Reset of
+// timers, and sends to channels that have room.
 type Session struct {
-	// Data belongs to the layer above, which sets it in OnOpen.
+	// Data is for the layer above, which sets it in OnOpen.
 	Data any
 
 	server  *Server
 	id      string
-	address netip.Addr // that it is admitted for
-	codec   codec      // how its packets are written in payloads
+	address netip.Addr // that Admit returned
+	codec   codec      // encodes and decodes its packets
 
-	// turn is held while something that the browser sent is handled:
-	// Server.OnOpen, then each OnMessage in the order of arrival, then OnClose
-	// once, never two at a time. It is taken before mu.
+	// turn is held while OnOpen runs or a packet from the browser is handled, so
+	// calls of OnOpen and OnMessage do not overlap. OnClose is called after the
+	// last turn. turn is taken before mu.
 	turn   sync.Mutex
-	frames visitor.Bucket // that may still come; guarded by turn
+	frames visitor.Bucket // limits packets to MaxFrames; guarded by turn
 
 	mu sync.Mutex
 	// Guarded by mu.
-	inTurn    bool // a close is told at the end of the turn
+	inTurn    bool // turn is held: endTurn calls OnClose, not Close
 	state     state
-	reason    Reason // why it closes or is closed
+	reason    Reason // why the session is finishing or closed
 	outbound  outbound
 	heartbeat heartbeat
 	poll      poll
@@ -46,38 +46,41 @@ type Session struct {
 	transport transport
 }
 
-// A transport is how a session reaches its browser: polling, or a *websocket.
+// A transport carries a session's packets to its browser: polling or a
+// *websocket.
 type transport interface {
-	// flush hands on what is queued, and reports whether the session is open after it.
+	// flush sends what is queued, and reports whether the session is open after it.
 	flush() (open bool)
-	// unwritten returns how many bytes that have left the queue the browser cannot have read.
+	// unwritten returns how many bytes have left the queue but have not been
+	// written, so that the browser cannot have read them.
 	unwritten() int
-	// end is called once, with mu held, when the session closes. It returns what
-	// tells the browser, to be called without mu, and lets the server forget the
-	// session then or a moment later.
+	// end is called once, with mu held, when the session closes. tell informs
+	// the browser; it is called without mu. The session is released by tell, or
+	// a moment later by a timer.
 	end(Reason) (tell func())
 }
 
-// A state is how far a session is in its life. It only grows.
+// A state is the state of a session. It only grows.
 type state byte
 
 const (
-	open     state = iota
-	finishes       // it closes as soon as the queue is empty; nothing more is queued
+	open      state = iota
+	finishing       // nothing more is queued; the session closes when its queue is empty
 	closed
 )
 
-// ID returns the session id. Whoever knows it can speak for the session.
+// ID returns the session id. It is a secret: a request that has it is taken for
+// the session's.
 func (s *Session) ID() string { return s.id }
 
 // Protocol returns the Engine.IO revision that the browser speaks: 2, 3 or 4.
 func (s *Session) Protocol() int { return s.codec.protocol }
 
-// Send queues a frame and reports whether the session is open to it. It does
-// not write: a call of Flush must follow, outside any lock that OnClose needs,
-// and closes the session where more is queued than may stay.
+// Send queues a frame. It returns false if the session is finishing or closed.
+// It does not write: a call of Flush must follow. The caller of Flush must not
+// hold a lock that OnClose takes, because Flush may close the session.
 func (s *Session) Send(f *Frame) bool {
-	f = s.codec.spell(f)
+	f = s.codec.forClient(f)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != open {
@@ -87,41 +90,42 @@ func (s *Session) Send(f *Frame) bool {
 	return true
 }
 
-// Flush hands what is queued to the kernel, or to the poll that waits, and
-// reports whether the session is open after it. It never waits for the
-// network: what the kernel does not take, a goroutine carries on with.
+// Flush writes what is queued to the websocket, or answers the waiting GET with
+// it, and reports whether the session is open after it. It does not wait for
+// the network: a background goroutine goes on where the kernel accepts no more.
 //
-// What is left in the queue after a Flush is there because kernel or browser
-// do not take it, never because the server was busy; if that is more than the
-// queue's bound, the browser is slow, and the session closes.
+// Frames that are left in the queue after a Flush are left because the kernel
+// or the browser did not take them, not because the server was busy. If they
+// exceed the limits of the queue, the browser is too slow: Flush closes the
+// session.
 func (s *Session) Flush() (open bool) { return s.current().flush() }
 
-// write sends one frame on its way.
+// write queues one frame and flushes.
 func (s *Session) write(f *Frame) {
 	s.Send(f)
 	s.Flush()
 }
 
-// Finish sends a last frame, if there is one, and closes the session as soon
-// as the kernel or a poll has taken what is queued. Nothing is sent after it.
+// Finish queues last, unless it is nil, and closes the session when the kernel
+// or a poll has taken all that is queued. Later frames are not sent.
 func (s *Session) Finish(last *Frame, reason Reason) {
 	if last != nil {
-		last = s.codec.spell(last)
+		last = s.codec.forClient(last)
 	}
 	s.mu.Lock()
 	if s.state == open {
 		if last != nil {
 			s.outbound.push(last)
 		}
-		s.state, s.reason = finishes, reason
+		s.state, s.reason = finishing, reason
 	}
 	s.mu.Unlock()
 	s.Flush()
 }
 
-// Close ends the session. The browser is told as its transport allows; what
-// is queued is dropped. OnClose is called before Close returns, or, when a
-// turn is being handled, right after it. Further calls do nothing.
+// Close closes the session and drops what is queued. It informs the browser if
+// the transport permits. OnClose is called before Close returns, or, if OnOpen or
+// OnMessage is running, right after that. Further calls do nothing.
 func (s *Session) Close(reason Reason) {
 	s.mu.Lock()
 	if s.state == closed {
@@ -129,7 +133,7 @@ func (s *Session) Close(reason Reason) {
 		return
 	}
 	s.state, s.reason = closed, reason
-	inTurn, tell, probing := s.inTurn, s.transport.end(reason), s.upgrade.end()
+	inTurn, tell, probing := s.inTurn, s.transport.end(reason), s.upgrade.reset()
 	s.outbound.takeAll()
 	s.heartbeat.stop()
 	s.mu.Unlock()
@@ -150,7 +154,8 @@ func (s *Session) current() transport {
 	return s.transport
 }
 
-// beginTurn takes the turn. It returns false, without it, when the session is closed.
+// beginTurn waits for the turn and takes it. If the session is closed, it
+// returns false and does not hold the turn.
 func (s *Session) beginTurn() bool {
 	s.turn.Lock()
 	s.mu.Lock()
@@ -163,7 +168,8 @@ func (s *Session) beginTurn() bool {
 	return true
 }
 
-// endTurn gives the turn back, and tells a close that came while it was taken.
+// endTurn releases the turn. If the session was closed during it, it calls
+// OnClose.
 func (s *Session) endTurn() {
 	s.mu.Lock()
 	s.inTurn = false

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// However many close a session at once, and in the middle of messages, OnClose
-// comes once and last, and no two calls overlap: the app checks that (traps R6, R7).
+// If many goroutines close a session during messages, OnClose comes once and
+// last, and no two callbacks overlap: the app checks that (traps R6, R7).
 func TestCloseFromEverywhere(t *testing.T) {
 	a := start(t)
 	a.onMessage = func(s *Session, data []byte, _ bool) {
@@ -52,7 +52,8 @@ func TestCloseFromEverywhere(t *testing.T) {
 	}
 }
 
-// A close inside a turn is told after it; what follows is not heard (trap R4).
+// After a close inside a turn, OnClose comes when the turn ends, and later
+// packets are ignored (trap R4).
 func TestCloseInATurn(t *testing.T) {
 	a := start(t)
 	told := false
@@ -84,10 +85,10 @@ func TestCloseInOnOpen(t *testing.T) {
 	}
 }
 
-// A fault in a handler ends the session that met it, and no other.
+// A panic in a callback ends its session only.
 func TestPanicEndsOneSession(t *testing.T) {
 	a := start(t)
-	var where atomic.Pointer[string] // the handler that has a fault
+	var where atomic.Pointer[string] // the callback that panics
 	fault := func(name string) {
 		if at := where.Load(); at != nil && *at == name {
 			panic("fault in " + name)
@@ -175,7 +176,7 @@ func TestFinish(t *testing.T) {
 	w.wantCode(1000)
 }
 
-// Close ends every session, whatever it is doing, and takes no new one.
+// Close ends every session in any state, and accepts no new one.
 func TestServerClose(t *testing.T) {
 	a := start(t)
 	socket, waiting, isProbing, wasProbed, posting := a.socket(4), a.poll(4), a.poll(4), a.poll(3), a.poll(4)
@@ -214,7 +215,7 @@ func TestServerClose(t *testing.T) {
 	}
 }
 
-// A session that opens while the server closes is told of in order.
+// The callbacks of a session that opens while the server closes come in order.
 func TestOpenAgainstServerClose(t *testing.T) {
 	for range 1000 {
 		var told []string // OnOpen and OnClose never overlap
@@ -287,7 +288,7 @@ func TestSlowPoller(t *testing.T) {
 	p.wantGone()
 }
 
-// What is queued at once is not held against a browser that takes it.
+// A burst above the limits of the queue does not close a browser that reads.
 func TestBurstBeyondTheBound(t *testing.T) {
 	a := start(t, func(c *config) { c.QueueLength, c.QueueBytes = 10, 1000 })
 	w, p := a.socket(4), a.poll(4)
@@ -314,7 +315,7 @@ func TestBurstBeyondTheBound(t *testing.T) {
 	wantAnswer(t, "the poll", await(t, "it", waiting), http.StatusOK, strings.Join(packets, "\x1e"))
 }
 
-// One message is taken whatever its size: MaxPayload of the bus bounds it.
+// One message of any size is accepted: NATS bounds it by its max_payload.
 func TestLargeMessage(t *testing.T) {
 	a := start(t, func(c *config) { c.QueueBytes = 1000 })
 	w, p := a.socket(4), a.poll(4)
@@ -325,7 +326,8 @@ func TestLargeMessage(t *testing.T) {
 	p.wantGet("4" + large)
 }
 
-// A slow browser that reads on gets everything, in order, and is heard meanwhile.
+// A slow browser that keeps reading gets everything in order, and its messages
+// are handled meanwhile.
 func TestSlowButReading(t *testing.T) {
 	a := start(t)
 	w := a.socket(4)
@@ -351,7 +353,7 @@ func TestSlowButReading(t *testing.T) {
 	w.want("4fence")
 }
 
-// Every message goes to the kernel, or to the poll that waits, once, whoever flushes.
+// Every message goes to the kernel or to the waiting GET once, with any number of goroutines that flush.
 func TestFlushFromEverywhere(t *testing.T) {
 	a := start(t)
 	w := a.socket(4)
@@ -386,8 +388,8 @@ func TestWithoutDescriptor(t *testing.T) {
 	a.wantClose(ReasonProtocol)
 }
 
-// A backlog is a browser's own doing, or none: whoever sends faster than others
-// write does that work, and nobody is closed for it.
+// Senders that are faster than the writer do not close a browser: a goroutine
+// that sends also writes, so only the browser can cause a backlog.
 func TestBusyServerClosesNobody(t *testing.T) {
 	a := start(t, func(c *config) { c.QueueLength = 16 })
 	w := a.socket(4)

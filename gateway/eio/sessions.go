@@ -2,20 +2,20 @@ package eio
 
 import "sync"
 
-// sessions are those of a server, by id. It is safe for concurrent use; its
+// sessions holds a server's sessions by id. It is safe for concurrent use. Its
 // lock is the innermost of the package.
 type sessions struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	byID     map[string]*Session
-	refusing bool // no new session begins
+	byID   map[string]*Session
+	closed bool // add accepts no new session
 }
 
-// add makes a session known. It returns false once no new one may begin.
+// add adds a session. It returns false if no new session may begin.
 func (ss *sessions) add(s *Session) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if ss.refusing {
+	if ss.closed {
 		return false
 	}
 	ss.byID[s.id] = s
@@ -40,11 +40,11 @@ func (ss *sessions) count() int {
 	return len(ss.byID)
 }
 
-// refuse lets no new session begin, and returns those that are there.
-func (ss *sessions) refuse() []*Session {
+// stopAccepting makes add refuse new sessions, and returns the present ones.
+func (ss *sessions) stopAccepting() []*Session {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.refusing = true
+	ss.closed = true
 	all := make([]*Session, 0, len(ss.byID))
 	for _, s := range ss.byID {
 		all = append(all, s)
@@ -52,8 +52,9 @@ func (ss *sessions) refuse() []*Session {
 	return all
 }
 
-func (ss *sessions) refuses() bool {
+// stopped reports whether stopAccepting has been called.
+func (ss *sessions) stopped() bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	return ss.refusing
+	return ss.closed
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// JSONP would put a script of ours, with a visitor's packets, into anybody's
-// page. It is refused however it is asked for, and no answer is a script.
+// JSONP would let any page run an answer with a visitor's packets as a script.
+// It is refused in every form, and no answer is a script.
 func TestNoJSONP(t *testing.T) {
 	a := start(t)
 	p := a.poll(3, "b64=1")
@@ -21,7 +21,7 @@ func TestNoJSONP(t *testing.T) {
 				wantAnswer(t, method+" "+bare.query, got, http.StatusBadRequest, `{"code":3,"message":"Bad request"}`+"\n")
 			}
 		}
-		// Other names of a callback mean nothing.
+		// Other names for the callback parameter have no effect.
 		for _, jsonp := range []string{"callback=evil", "jsonp=evil", "c=evil", "J=0", "jsoncallback=evil"} {
 			bare.query = query + "&" + jsonp
 			got := bare.get()
@@ -35,7 +35,7 @@ func TestNoJSONP(t *testing.T) {
 	p.wantGet("7:4secret")
 }
 
-// A cookie is nobody's identity: none is set, and what one says is not read.
+// Cookies are neither set nor read.
 func TestNoCookies(t *testing.T) {
 	a := start(t)
 	victim := a.poll(4)

@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// upgradeTimeout bounds the time from a websocket's handshake to the end of
-// the upgrade; Node's server uses the same.
+// upgradeTimeout bounds the time from a websocket's handshake to the end of the
+// upgrade. It is that of Node's server.
 const upgradeTimeout = 10 * time.Second
 
-// An upgrade is the move of a session from polling to a websocket. It is
-// guarded by Session.mu.
+// An upgrade is the state of a session's move from polling to a websocket. It
+// is guarded by Session.mu.
 //
 //	none ──handshake──▶ asked ──101──▶ probing ──2probe, 3probe──▶ probed ──5──▶ none, on the websocket
 //	  ◀──────────────── anything else, or upgradeTimeout ────────────┘
 //
-// The browser sends 2probe and gets 3probe. It stops polling, for which its
-// waiting poll is answered with a noop, and then sends 5: from there on the
-// session is on the websocket, and polls are refused. Until then the session
-// owes the websocket nothing: an upgrade that fails costs it nothing either.
+// The browser sends 2probe and gets 3probe. Its waiting GET is answered with a
+// noop, so that it can stop polling. It then sends 5: from there on the session
+// is on the websocket, and polls are refused. Until then the session sends
+// nothing but 3probe on the websocket, so an upgrade that fails loses nothing.
 // Source: engine.io-protocol, "Upgrade".
 type upgrade struct {
 	stage  stage
-	socket *websocket // that asks, from probing on
+	socket *websocket // that asks to take over; nil before probing
 }
 
 type stage byte
@@ -30,18 +30,19 @@ type stage byte
 const (
 	none    stage = iota
 	asked         // a websocket's handshake is being answered
-	probing       // the websocket is there
-	probed        // its probe was answered: the browser is ending its polls
+	probing       // the websocket is open
+	probed        // its probe was answered: the browser stops polling
 )
 
-// end ends an upgrade that did not come to its goal, and returns its websocket.
-func (u *upgrade) end() (socket *websocket) {
+// reset gives up the upgrade and returns its websocket, nil if there is none.
+func (u *upgrade) reset() (socket *websocket) {
 	socket = u.socket
 	*u = upgrade{}
 	return socket
 }
 
-// serveUpgrade lets a websocket ask to take over from polling.
+// serveUpgrade answers the handshake of a websocket that asks to take over from
+// polling.
 func (p polling) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	s := p.Session
 	s.mu.Lock()
@@ -64,9 +65,9 @@ func (p polling) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 		k.conn = conn
 		err = conn.SetReadDeadline(time.Now().Add(upgradeTimeout))
 	}
-	if err != nil || !k.ask() {
+	if err != nil || !k.attach() {
 		s.mu.Lock()
-		s.upgrade.end() // it is this request's: nobody else can ask meanwhile
+		s.upgrade.reset() // it is this request's: at this stage no other is accepted
 		s.mu.Unlock()
 		if conn != nil {
 			conn.Abort()
@@ -76,16 +77,17 @@ func (p polling) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	conn.Serve(early)
 }
 
-// refuseWebsocket answers a websocket of a session that has one. As with
-// Node's server the handshake is answered, and then it closes.
+// refuseWebsocket refuses a second websocket of a session. Like Node's server it
+// accepts the handshake and then closes the websocket.
 func (p polling) refuseWebsocket(w http.ResponseWriter, r *http.Request) {
-	if conn, _, err := p.server.websockets.Upgrade(w, r, nil); err == nil { // it is not served
+	if conn, _, err := p.server.websockets.Upgrade(w, r, nil); err == nil { // never served: it needs no handler
 		conn.Refuse(ReasonClient.closeCode(), "the session has a websocket")
 	}
 }
 
-// ask makes the websocket known to its session; it returns false once that is closed.
-func (k *websocket) ask() bool {
+// attach makes the websocket that of its session's upgrade. It returns false if
+// the session is closed.
+func (k *websocket) attach() bool {
 	s := k.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,10 +98,11 @@ func (k *websocket) ask() bool {
 	return true
 }
 
-// receiveProbing handles a packet of a websocket that asks to take over.
+// receiveProbing handles a packet of a websocket that asks to take over. A
+// packet that is not part of the upgrade ends the upgrade.
 func (k *websocket) receiveProbing(p packet) {
 	switch {
-	case p.kind == countedOnly: // it counts once this is the transport
+	case p.kind == countedOnly: // not limited before the websocket is the transport
 	case p.kind == packetPing && string(p.data) == "probe" && k.answerProbe():
 	case p.kind == packetUpgrade && k.takeOver():
 	default:
@@ -107,7 +110,8 @@ func (k *websocket) receiveProbing(p packet) {
 	}
 }
 
-// answerProbe answers and releases the poll that waits, so that the browser can stop polling.
+// answerProbe answers the probe and releases the waiting GET, so that the
+// browser can stop polling.
 func (k *websocket) answerProbe() bool {
 	if !k.conn.WriteNow(frameProbe.wire) {
 		return false
@@ -123,7 +127,8 @@ func (k *websocket) answerProbe() bool {
 	return true
 }
 
-// takeOver makes the websocket the session's transport and sends what has queued up.
+// takeOver makes the websocket the session's transport and sends what is
+// queued.
 func (k *websocket) takeOver() bool {
 	s := k.session
 	s.mu.Lock()
@@ -132,7 +137,7 @@ func (k *websocket) takeOver() bool {
 		return false
 	}
 	s.transport, s.upgrade = k, upgrade{}
-	if waiting := s.poll.end(); waiting != nil { // no client's: they end their polls first
+	if waiting := s.poll.detach(); waiting != nil { // no real client: they stop polling before they send 5
 		close(waiting)
 	}
 	s.mu.Unlock()
@@ -140,12 +145,13 @@ func (k *websocket) takeOver() bool {
 	return true
 }
 
-// abandon closes a websocket that did not take over; the session polls on.
+// abandon closes a websocket that has not taken over. The session stays on
+// polling.
 func (k *websocket) abandon() {
 	s := k.session
 	s.mu.Lock()
 	if s.upgrade.socket == k {
-		s.upgrade.end()
+		s.upgrade.reset()
 	}
 	s.mu.Unlock()
 	k.conn.Abort()

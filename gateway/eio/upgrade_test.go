@@ -40,8 +40,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// A poll that comes while the browser upgrades and never was its last: with
-// Node's server the websocket's frames come first.
+// A GET that waits when the websocket takes over is refused, as in Node's server,
+// which handles the websocket's frames before the GET.
 func TestUpgradeOvertakenByPoll(t *testing.T) {
 	t.Run("before the probe", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -139,7 +139,7 @@ func (p *pollClient) untilPolling() {
 	})
 }
 
-// A websocket handshake that is none does not block the next one.
+// An invalid websocket handshake does not block the next one.
 func TestUpgradeWithoutHandshake(t *testing.T) {
 	p := start(t).poll(4)
 	polling := p.query
@@ -178,7 +178,7 @@ func TestUpgradeTwice(t *testing.T) {
 	w.want("4hello")
 }
 
-// A websocket that asks for nothing, or stops halfway, does not stay.
+// A websocket that does not begin its upgrade, or does not end it, is closed.
 func TestUpgradeTimesOut(t *testing.T) {
 	for _, packets := range [][]string{nil, {"2probe"}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestUpgradeTimesOut(t *testing.T) {
 	}
 }
 
-// After the upgrade the websocket is not bound by the upgrade's time.
+// upgradeTimeout does not apply after the upgrade.
 func TestUpgradeThenSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := startPiped(t)
@@ -223,7 +223,7 @@ func TestUpgradeOfAClosedSession(t *testing.T) {
 	a.wantClose(ReasonClient)
 }
 
-// A close in the moment of taking over keeps its bound on the browser's answer (trap K4).
+// If a close comes during the take-over, the wait for the browser's answer is still bounded (trap K4).
 func TestUpgradeAgainstClose(t *testing.T) {
 	a := start(t)
 	here, there := net.Pipe()
@@ -256,7 +256,7 @@ func (c *slowConn) SetReadDeadline(d time.Time) error {
 		close(c.entered)
 		select {
 		case <-c.leave:
-		case <-time.After(50 * time.Millisecond): // who would close waits for us, as it should
+		case <-time.After(50 * time.Millisecond): // a concurrent close waits for the lock, as it should
 		}
 	}
 	return c.Conn.SetReadDeadline(d)
@@ -267,7 +267,7 @@ func (c *slowConn) Close() error {
 	return c.Conn.Close()
 }
 
-// What a server sends all through an upgrade arrives once and in order (trap R9).
+// Messages that are sent throughout an upgrade arrive once and in order (trap R9).
 func TestUpgradeKeepsOrder(t *testing.T) {
 	for _, eio := range []int{3, 4} {
 		t.Run(fmt.Sprint(eio), func(t *testing.T) {

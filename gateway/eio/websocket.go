@@ -8,13 +8,13 @@ import (
 )
 
 // A websocket is a session's transport, or asks to become it (upgrade.go). It
-// is the connection's [ws.Handler].
+// implements [ws.Handler].
 type websocket struct {
 	session *Session
 	conn    *ws.Conn
 }
 
-// Why a flush ends, besides what the connection says.
+// Errors by which Next ends a flush.
 var (
 	errGone     = errors.New("the session is closed")
 	errFinished = errors.New("the session has sent its last frame")
@@ -33,7 +33,7 @@ func (k *websocket) Received(m ws.Message) {
 	k.receiveProbing(p)
 }
 
-// Next implements [ws.Handler]: what is queued goes to the websocket.
+// Next implements [ws.Handler]: it takes frames from the queue.
 func (k *websocket) Next(room bool) ([]byte, error) {
 	s := k.session
 	s.mu.Lock()
@@ -47,7 +47,7 @@ func (k *websocket) Next(room bool) ([]byte, error) {
 		return nil, nil
 	case len(s.outbound.frames) > 0:
 		return join(s.outbound.take(batch)), nil
-	case s.state == finishes:
+	case s.state == finishing:
 		return nil, errFinished
 	}
 	return nil, nil
@@ -68,12 +68,13 @@ func (k *websocket) unwritten() int { return k.conn.Unwritten() }
 // end implements transport: a close frame tells the browser.
 func (k *websocket) end(reason Reason) (tell func()) {
 	return func() {
-		k.session.server.forget(k.session)
+		k.session.server.release(k.session)
 		k.conn.Close(reason.closeCode(), string(reason))
 	}
 }
 
-// Failed implements [ws.Handler]: the session ends, or the upgrade whose websocket it is.
+// Failed implements [ws.Handler]: it ends the session, or only the upgrade if
+// the websocket has not taken over.
 func (k *websocket) Failed(err error) {
 	var fault *ws.Fault
 	if errors.As(err, &fault) {
@@ -86,7 +87,7 @@ func (k *websocket) Failed(err error) {
 	}
 }
 
-// reasonOf is the one table from a websocket's error to the reason of a close.
+// reasonOf returns the reason of a close for a websocket's error.
 func (k *websocket) reasonOf(err error) Reason {
 	switch {
 	case errors.Is(err, errFinished):

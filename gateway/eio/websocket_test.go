@@ -65,8 +65,8 @@ func TestWebsocketBroken(t *testing.T) {
 	a.wantClose(ReasonClient)
 }
 
-// A close by the server ends in order, with no reset, also when the browser
-// has sent more than was read.
+// A close by the server sends a close frame and no TCP reset, also if bytes from
+// the browser are unread.
 func TestWebsocketClosedByServer(t *testing.T) {
 	a := start(t)
 	a.onMessage = func(s *Session, _ []byte, _ bool) { s.Close("ours") }
@@ -82,8 +82,8 @@ func TestWebsocketClosedByServer(t *testing.T) {
 	a.wantClose("ours")
 }
 
-// What the protocols forbid ends the session with the code that says so, and
-// nothing that follows in the same bytes is heard. RSV1 would be compression (trap M7).
+// A violation of a protocol closes the session with the matching close code, and
+// later frames in the same bytes are ignored. RSV1 would be compression (trap M7).
 func TestWebsocketFaults(t *testing.T) {
 	frame := func(first byte, payload string) []byte {
 		b := masked(ws.OpText, true, []byte(payload))

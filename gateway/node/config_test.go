@@ -27,7 +27,7 @@ func TestDefaultConfig(t *testing.T) {
 	}
 }
 
-// What cannot work is refused at the start, by its name and with what could.
+// An invalid setting is refused at the start. The error names the flag and the valid values.
 func TestBadValues(t *testing.T) {
 	for _, flag := range []string{
 		"--ping-interval=0", "--ping-interval=-1s", "--ping-interval=2h", "--ping-timeout=0s", "--ping-timeout=1ms",
@@ -59,7 +59,7 @@ func TestLists(t *testing.T) {
 	if err != nil || len(cfg.Origins) != 3 || len(cfg.TrustedProxies) != 3 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	t.Setenv("DOIT_ORIGINS", "") // as a compose file passes on what is not set
+	t.Setenv("DOIT_ORIGINS", "") // a compose file passes an unset variable as an empty one
 	t.Setenv("DOIT_TRUSTED_PROXIES", "")
 	if cfg, err := parse(); err != nil || len(cfg.Origins)+len(cfg.TrustedProxies) != 0 {
 		t.Errorf("%+v, %v", cfg, err)

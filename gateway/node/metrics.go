@@ -6,7 +6,8 @@ import (
 	"github.com/ramainen/doit-socket/gateway/eio"
 )
 
-// metrics are what a gateway counts besides its parts. docs/operations.md lists them.
+// metrics are the gateway's metrics besides those of its parts.
+// docs/operations.md lists them.
 type metrics struct {
 	refusals *prometheus.CounterVec
 }
@@ -16,13 +17,13 @@ func newMetrics(r prometheus.Registerer, n *Node) *metrics {
 		Name: "doit_gateway_refused_total",
 		Help: "Browsers that were turned away before they connected, by reason.",
 	}, []string{"reason"})}
-	for _, why := range eio.Refusals() { // at 0 from the start: a rate of them is known at once
+	for _, why := range eio.Refusals() { // every series starts at 0, so that rate() sees its first increase
 		m.refusals.WithLabelValues(string(why))
 	}
 	r.MustRegister(m.refusals,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_gateway_sessions",
-			Help: "Connections of browsers, also those that have not joined a namespace, and so are no sockets, yet.",
+			Help: "Connections of browsers, including those that have not joined a namespace and so are not sockets yet.",
 		}, func() float64 { return float64(n.engine.Sessions()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_gateway_users",

@@ -1,10 +1,10 @@
-// Package node composes a gateway: the hub, Socket.IO, Engine.IO and the relay.
-// It is the one place that knows all four; none of them knows it.
+// Package node composes a gateway from the hub, Socket.IO, Engine.IO and the
+// relay. No other package imports all four.
 //
 //	browser ──HTTP──▶ eio ──sessions──▶ sio ──sockets──▶ hub ◀──user.<id>── NATS
 //	                   └──a session of another node──▶ relay ◀──doit.node.<name>── NATS
 //
-// What the four are told of each other stands in [New].
+// [New] connects the four.
 package node
 
 import (
@@ -28,18 +28,18 @@ import (
 	"github.com/ramainen/doit-socket/internal/visitor"
 )
 
-// Config holds what an operator may set of a gateway: the parts' own, and what
-// concerns them together.
+// Config holds an operator's settings of a gateway: those of its parts, and
+// those that concern several parts.
 type Config struct {
 	eio.Config            `embed:""`
 	visitor.Limits        `embed:""`
 	visitor.AddressConfig `embed:""`
 	SocketIO              sio.Config `embed:""`
 
-	Origins  []origin.Pattern `placeholder:"https://HOST" help:"Where pages may connect from, as in https://shop.example, https://*.shop.example (what is below it) or http://localhost:8080; the address of this server, if pages come from it too. None, or *, is anywhere."`
-	Drain    time.Duration    `default:"10s" help:"Time over which the sockets are closed, evenly, when the process is told to stop."`
-	Settle   time.Duration    `default:"50ms" help:"How long a new user's subscription takes to be known on all nodes of a NATS cluster; register is answered after it."`
-	GapEvent string           `default:"doit:gap" help:"Event that tells a page that it may have missed others and should ask for them again; empty, no page is told."`
+	Origins  []origin.Pattern `placeholder:"https://HOST" help:"Origins whose pages may connect, such as https://shop.example, https://*.shop.example (its subdomains, not itself) or http://localhost:8080. List this server's own origin too if it serves pages. With none, or with *, every origin may connect."`
+	Drain    time.Duration    `default:"10s" help:"Time over which the sockets are closed, evenly spread, when the process is told to stop."`
+	Settle   time.Duration    `default:"50ms" help:"Time for a new user's subscription to reach all nodes of a NATS cluster. The answer to register waits for it."`
+	GapEvent string           `default:"doit:gap" help:"Event that tells a page that it may have missed events and should load its state again. If empty, no page is told."`
 }
 
 // DefaultConfig returns the defaults of the flags.
@@ -50,7 +50,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error for the first setting that is invalid.
 func (c Config) Validate() error {
 	for _, part := range []interface{ Validate() error }{c.Config, c.Limits, c.SocketIO} {
 		if err := part.Validate(); err != nil {
@@ -81,8 +81,8 @@ type Node struct {
 	started bool // by Start, which one goroutine calls before all else
 }
 
-// New returns a gateway that answers to NATS as name. It starts nothing: Start
-// does, and Close ends it.
+// New returns a gateway whose label in receipts is name. It starts nothing:
+// Start does, and Close ends it.
 func New(cfg Config, name string, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer) (*Node, error) {
 	n := &Node{cfg: cfg, log: log}
 	var err error
@@ -113,7 +113,7 @@ func New(cfg Config, name string, nc *nats.Conn, log *slog.Logger, reg prometheu
 	return n, nil
 }
 
-// Start begins to hear NATS. If it fails, nothing runs.
+// Start subscribes to NATS. If it fails, nothing runs.
 func (n *Node) Start() error {
 	if err := n.hub.Start(); err != nil {
 		return fmt.Errorf("start the hub: %w", err)
@@ -126,8 +126,8 @@ func (n *Node) Start() error {
 	return nil
 }
 
-// Mount puts the gateway's routes on r. script answers for the client script,
-// which Socket.IO servers have under the same path.
+// Mount adds the gateway's routes to r. script serves the client script:
+// Socket.IO servers have it under the same path.
 func (n *Node) Mount(r gin.IRouter, script http.Handler) {
 	r.Any("/socket.io", gin.WrapH(n.engine))
 	r.Any("/socket.io/*path", func(c *gin.Context) {
@@ -139,11 +139,12 @@ func (n *Node) Mount(r gin.IRouter, script http.Handler) {
 	})
 }
 
-// Hub is the registry of this gateway's sockets.
+// Hub returns the registry of this gateway's sockets.
 func (n *Node) Hub() *hub.Hub { return n.hub }
 
-// Drain takes no new sockets and closes the present ones evenly over the time
-// that is configured; emits reach those that are left. Close must follow.
+// Drain accepts no new sockets and closes the present ones, evenly spread over
+// the configured time. Emits still reach those that are open. Drain returns
+// early when ctx ends. Close must follow.
 func (n *Node) Drain(ctx context.Context) {
 	n.log.Info("draining; a second signal ends the process at once", "sockets", n.sio.Sockets(), "over", n.cfg.Drain)
 	var websockets sync.WaitGroup // of sessions on other nodes
@@ -152,9 +153,9 @@ func (n *Node) Drain(ctx context.Context) {
 	websockets.Wait()
 }
 
-// Close closes all sockets, then gives up their subscriptions. The NATS
-// connection stays open: it is the caller's to drain. Before Start, and after
-// one that failed, there is nothing to close.
+// Close closes all sockets, then removes their subscriptions. It does not close
+// the NATS connection: the caller drains it. Before Start, and after a Start
+// that failed, there is nothing to close.
 func (n *Node) Close() {
 	n.engine.Close()
 	if n.started {

@@ -14,31 +14,34 @@ import (
 	"github.com/ramainen/doit-socket/gateway/eio"
 )
 
-// An adapter is an eio.Session as the library sees it, its engine.Socket, while it
-// decides who may join a namespace. Nothing else that the library writes is
-// sent, and what it does not decide it does not hear. After the decision it is
-// told that the session has closed, and forgets it: the socket is ours.
+// An adapter presents an eio.Session to the library as an engine.Socket, while
+// the library decides whether the session may join a namespace. The library
+// receives nothing but the CONNECT, and only its answer to that is sent to the
+// browser. After the decision the adapter reports that the session has closed,
+// so the library drops the socket. Our own socket (socket.go) replaces it.
 type adapter struct {
-	engine.Socket // answers for what the library never asks; shared by all
+	engine.Socket // the methods that the library never calls; shared by all adapters
 	session       *eio.Session
 	closed        atomic.Bool
 
-	decision chan decision // not nil while the library is asked
-	answer   []byte        // what it wrote meanwhile
+	decision chan decision // not nil while the library decides
+	answer   []byte        // what the library has written meanwhile
 
 	onData, onError, onClose events.Listener
 }
 
-// A decision is the library's: the socket that joined, or nil.
+// A decision is the library's answer to a CONNECT.
 type decision struct {
-	joined *socketio.Socket
-	answer []byte
+	joined *socketio.Socket // nil if the session may not join
+	answer []byte           // the packet for the browser
 }
 
-// nothing stands in for the parts of an engine.Socket that are not used.
-var nothing = engine.MakeSocket()
+// unusedSocket provides the methods of the library's interfaces that are never
+// called.
+var unusedSocket = engine.MakeSocket()
 
-// ask makes the library decide and returns what it decided.
+// ask runs question, which makes the library decide, and waits for the
+// decision.
 func (a *adapter) ask(question func()) decision {
 	a.decision = make(chan decision, 1)
 	question()
@@ -47,15 +50,16 @@ func (a *adapter) ask(question func()) decision {
 	return d
 }
 
-// forget makes the library give up what it has of the session.
-func (a *adapter) forget() {
+// detach makes the library drop what it holds of the session.
+func (a *adapter) detach() {
 	a.closed.Store(true)
 	if a.onClose != nil {
 		a.onClose("transport close")
 	}
 }
 
-// decided ends the question, with nil if nobody joined. The first word counts.
+// decided reports the library's decision; joined is nil if the session may not
+// join. Only the first call for a question counts.
 func (a *adapter) decided(joined *socketio.Socket) {
 	select {
 	case a.decision <- decision{joined, a.answer}:
@@ -63,19 +67,20 @@ func (a *adapter) decided(joined *socketio.Socket) {
 	}
 }
 
-// Write takes what the library writes: the answer to a CONNECT.
+// Write keeps what the library writes during a decision: the answer to the
+// CONNECT. It drops everything else.
 func (a *adapter) Write(r io.Reader, _ *engineio.Options, _ engine.SendCallback) engine.Socket {
 	if a.decision == nil {
 		return a
 	}
-	a.answer, _ = io.ReadAll(r) // a buffer: no error
+	a.answer, _ = io.ReadAll(r) // r is a buffer: no error
 	if len(a.answer) > 0 && a.answer[0] == byte(parser.CONNECT_ERROR) {
 		a.decided(nil)
 	}
 	return a
 }
 
-// Close is the library's wish to close the session.
+// Close closes the session at the library's request.
 func (a *adapter) Close(bool) {
 	a.session.Close(eio.ReasonProtocol)
 	if a.decision != nil {
@@ -87,7 +92,7 @@ func (a *adapter) Id() string                  { return a.session.ID() }
 func (a *adapter) RemoteAddress() string       { return "" }
 func (a *adapter) Request() *types.HttpContext { return request }
 
-// Protocol is 3 for all that came before 4, whose Socket.IO is one and the same.
+// Protocol is 3 for revisions 2 and 3: Socket.IO is the same on both.
 func (a *adapter) Protocol() int { return max(3, a.session.Protocol()) }
 
 func (a *adapter) ReadyState() string {
@@ -97,7 +102,7 @@ func (a *adapter) ReadyState() string {
 	return "open"
 }
 
-// The library listens for three events, once each.
+// The library registers one listener for each of three events.
 
 func (a *adapter) On(event events.EventName, listeners ...events.Listener) error {
 	if slot := a.slot(event); slot != nil {

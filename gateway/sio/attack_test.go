@@ -20,9 +20,9 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// What strangers try and no other test is about; docs/attacks.md is the list of all.
+// Attacks that no other test covers; docs/attacks.md lists all.
 
-// eavesdrop notes what the library is told, of all browsers.
+// eavesdrop records what the library receives from all browsers.
 func (b *bench) eavesdrop() (clients, packets *atomic.Int32) {
 	b.t.Helper()
 	clients, packets = new(atomic.Int32), new(atomic.Int32)
@@ -49,10 +49,9 @@ func (b *bench) eavesdrop() (clients, packets *atomic.Int32) {
 	return clients, packets
 }
 
-// Whatever a browser sends, the library hears that it wants to join a
-// namespace, when it is asked, and nothing else: no event, no acknowledgement,
-// no attachment, no payload (traps K1, M4, R6, R15). Of a browser that asks for
-// nothing it hears nothing.
+// The library receives a browser's CONNECT and nothing else: no event, no ack,
+// no attachment, no payload (traps K1, M4, R6, R15). It receives nothing of a
+// browser that sends no CONNECT.
 func TestLibraryHearsConnectOnly(t *testing.T) {
 	b := start(t)
 	clients, packets := b.eavesdrop()
@@ -89,8 +88,8 @@ func TestLibraryHearsConnectOnly(t *testing.T) {
 	}
 }
 
-// A binary message is the attachment of a packet that nobody reads, not a
-// packet itself (trap M4).
+// A binary message is an attachment, which is ignored, and not a packet (trap
+// M4).
 func TestAttachmentsAreNotRead(t *testing.T) {
 	b := start(t)
 	p := b.join(4, true)
@@ -118,8 +117,8 @@ func TestLibraryForgets(t *testing.T) {
 	young.ExpectAlive()
 }
 
-// However fast browsers come and go, each is told closed once, and the library
-// keeps no socket and no room of it (traps R3, R4, R5, R7, R11).
+// When browsers come and go fast, OnClose comes once for each, and the library
+// keeps no socket and no room of them (traps R3, R4, R5, R7, R11).
 func TestComeAndGoHammered(t *testing.T) {
 	b := start(t)
 	var opened, closed atomic.Int32
@@ -226,8 +225,7 @@ func TestRegisterInOrder(t *testing.T) {
 	b.wantUsers(0)
 }
 
-// A socket that takes nothing more stands in nobody's way: all others of the
-// user hear everything (trap R1).
+// A socket that reads nothing does not delay the user's other sockets (trap R1).
 func TestStuckSocketStopsNobody(t *testing.T) {
 	const events = 1000
 	b := start(t)
@@ -268,8 +266,7 @@ func TestStuckSocketStopsNobody(t *testing.T) {
 	}
 }
 
-// What waits for browsers that do not ask for it is in memory once, however
-// many they are (trap M3).
+// An event that is queued for many polling browsers is in memory once (trap M3).
 func TestAbandonedPollsShareWhatWaits(t *testing.T) {
 	const pollers, events, size = 100, 8, 64 << 10
 	b := start(t)
@@ -309,7 +306,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// A large event of small parts is not taken apart, whatever it is.
+// A large event of small parts is not decoded.
 func TestLargeEventsCostLittle(t *testing.T) {
 	const tooMany = `[{"ok":false,"error":"too many ids: a socket may hold 32"}]`
 	b := start(t)
@@ -343,8 +340,8 @@ func TestLargeEventsCostLittle(t *testing.T) {
 	}
 }
 
-// While the bus is away, a connection has so many registrations that wait for
-// it, and no more.
+// While NATS is away, the registrations of one connection that wait for it are
+// limited.
 func TestRegistrationsThatWait(t *testing.T) {
 	const more = 6
 	t.Run("bus away", func(inner *testing.T) {
@@ -409,7 +406,8 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(b []byte) (int, error) { return w(b) }
 
-// A page that sends without end is closed, and its neighbour hears.
+// A page that sends without end is closed. The events of another page still
+// arrive.
 func TestTooManyFrames(t *testing.T) {
 	b := start(t, func(c *config) { c.MaxFrames = 10 })
 	neighbour := b.join(4)

@@ -11,34 +11,35 @@ import (
 	"github.com/ramainen/doit-socket/gateway/eio"
 )
 
-// A client is a browser's connection: one session, and the namespaces that it
-// has joined. Its methods run in the session's turns, one at a time.
+// A client is a browser's connection: a session and its sockets, one for each
+// namespace that it has joined. Its methods run in the session's callbacks, one
+// at a time; only answer is called from other goroutines too.
 type client struct {
-	server  *Server
-	session *eio.Session
-	sockets []*socket
-	expiry  *time.Timer  // closes the session, unless it joins a namespace; nil once it has
-	pending atomic.Int32 // registrations that NATS has not confirmed
+	server       *Server
+	session      *eio.Session
+	sockets      []*socket
+	connectTimer *time.Timer  // closes the session unless it joins a namespace in time; nil once it has joined
+	pending      atomic.Int32 // registrations that the hub has not yet answered
 }
 
 func (srv *Server) onOpen(s *eio.Session) {
 	c := &client{server: srv, session: s}
 	s.Data = c
-	c.expiry = time.AfterFunc(srv.ConnectTimeout, func() { s.Close(reasonIdle) })
+	c.connectTimer = time.AfterFunc(srv.ConnectTimeout, func() { s.Close(reasonIdle) })
 	if s.Protocol() < 4 {
-		c.join("/") // clients before 3.0 do not ask for it: they are in it
+		c.join("/") // clients before 3.0 join "/" without a CONNECT
 	}
 }
 
-// reasonIdle ends a session that joined no namespace in time.
+// reasonIdle closes a session that joined no namespace within ConnectTimeout.
 const reasonIdle eio.Reason = "no connect"
 
-// reasonKicked ends a session because the bus asked for it.
+// reasonKicked closes a session after a message with "Doit-Op: disconnect".
 const reasonKicked eio.Reason = "kicked"
 
 func (c *client) onMessage(data []byte, binary bool) {
 	if binary {
-		return // the attachment of a packet that nobody reads
+		return // an attachment of a binary packet; both are ignored
 	}
 	p, ok := parsePacket(data)
 	if !ok {
@@ -57,7 +58,7 @@ func (c *client) onMessage(data []byte, binary bool) {
 		c.leave(i)
 	case p.kind == parser.ACK && joined:
 	case c.session.Protocol() < 4:
-		// Node's server of that time ignores what it has no socket for.
+		// The Node server of these clients ignores packets for other namespaces.
 	default:
 		c.session.Close(eio.ReasonProtocol)
 	}
@@ -65,8 +66,8 @@ func (c *client) onMessage(data []byte, binary bool) {
 
 func (c *client) onConnect(p packet) {
 	if len(p.data) > 0 {
-		// An object, which stays here: the library would keep it as a map,
-		// twenty times as large, for as long as the socket is there.
+		// auth must be an object. It is not passed to the library, which would
+		// decode it to a map, twenty times as large, and keep that.
 		var auth struct{}
 		if len(p.data) > maxAuth || json.Unmarshal(p.data, &auth) != nil {
 			c.session.Close(eio.ReasonProtocol)
@@ -76,18 +77,19 @@ func (c *client) onConnect(p packet) {
 	c.join(p.namespace)
 }
 
-// join asks the library to let the client into a namespace and passes its answer
-// on. The namespace's name is the library's: it takes several spellings for one
-// (in EIO 3 it reads a URL), and all sockets of a user share a frame.
+// join asks the library whether the client may join a namespace, and sends its
+// answer. The socket gets the library's name for the namespace, because the
+// library accepts several spellings of one (in EIO 3 it parses a URL). All
+// sockets of a user share an encoded frame, which contains the name.
 func (c *client) join(namespace string) {
 	decision := c.server.library.decide(c.session, namespace)
 	if joined := decision.joined; joined != nil {
 		name := joined.Nsp().Name()
 		if slices.ContainsFunc(c.sockets, func(s *socket) bool { return s.namespace == name }) {
-			c.session.Close(eio.ReasonProtocol) // it is in there, by another spelling
+			c.session.Close(eio.ReasonProtocol) // already joined, by another spelling
 			return
 		}
-		c.stopExpiry()
+		c.stopConnectTimer()
 		c.sockets = append(c.sockets, newSocket(c, name, string(joined.Id())))
 	}
 	if len(decision.answer) > 0 {
@@ -96,14 +98,14 @@ func (c *client) join(namespace string) {
 	}
 }
 
-func (c *client) stopExpiry() {
-	if c.expiry != nil {
-		c.expiry.Stop()
-		c.expiry = nil
+func (c *client) stopConnectTimer() {
+	if c.connectTimer != nil {
+		c.connectTimer.Stop()
+		c.connectTimer = nil
 	}
 }
 
-// leave ends the i-th namespace of a client that stays connected.
+// leave ends the i-th socket of a client that stays connected.
 func (c *client) leave(i int) {
 	s := c.sockets[i]
 	c.sockets = slices.Delete(c.sockets, i, i+1)
@@ -111,7 +113,7 @@ func (c *client) leave(i int) {
 }
 
 func (c *client) onClose() {
-	c.stopExpiry()
+	c.stopConnectTimer()
 	for _, s := range c.sockets {
 		s.end()
 	}

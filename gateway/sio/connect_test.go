@@ -34,7 +34,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// Clients before 3.0 are in "/" unasked.
+// Clients before 3.0 join "/" without a CONNECT.
 func TestConnectOld(t *testing.T) {
 	b := start(t)
 	for _, revision := range []int{2, 3} {
@@ -46,7 +46,7 @@ func TestConnectOld(t *testing.T) {
 			p.ExpectAlive()
 			p.Send(`40/shop?a=b`, `40/shop,`)
 			p.Expect(`44/shop,{"message":"Invalid namespace"}`, `44/shop,{"message":"Invalid namespace"}`)
-			p.Send(`42/shop,["register",{"userid":"x"}]`) // nobody's, as in Node's server of that time
+			p.Send(`42/shop,["register",{"userid":"x"}]`) // ignored, as in the Node server of these clients
 			p.ExpectAlive()
 		}
 	}
@@ -67,7 +67,7 @@ func TestConnectUnknownNamespace(t *testing.T) {
 	p.ExpectAlive()
 }
 
-// A browser that joins nothing does not stay (trap M3).
+// A browser that joins no namespace is closed (trap M3).
 func TestConnectTimeout(t *testing.T) {
 	b := start(t, func(c *config) { c.SocketIO.ConnectTimeout = 500 * time.Millisecond })
 	silent, refused, polling := b.open(4), b.open(4), b.open(4, true)
@@ -85,8 +85,8 @@ func TestConnectTimeout(t *testing.T) {
 	old.ExpectAlive()
 }
 
-// A CONNECT in the moment in which the time for it is over: joined or closed,
-// and nothing in between.
+// A CONNECT just when ConnectTimeout ends: the browser is either joined or
+// closed.
 func TestConnectAgainstTimeout(t *testing.T) {
 	b := start(t, func(c *config) { c.SocketIO.ConnectTimeout = time.Millisecond })
 	var all sync.WaitGroup
@@ -134,14 +134,14 @@ func TestDisconnectAndConnectAgain(t *testing.T) {
 	old.Register("42")
 	old.Send("41")
 	b.wantUsers(0)
-	old.Send(`420["register",{"userid":"42"}]`, "40") // the first is nobody's
+	old.Send(`420["register",{"userid":"42"}]`, "40") // the first is for no socket and ignored
 	old.Expect("40")
 	old.Register("43")
 	b.wantUsers(1)
 }
 
-// What no client sends ends the connection that sent it; the library and
-// everybody else do not notice (traps K1, M4).
+// An invalid packet ends its connection. It affects neither the library nor
+// other connections (traps K1, M4).
 func TestInvalidPackets(t *testing.T) {
 	b := start(t)
 	witness := b.join(4)
@@ -171,7 +171,7 @@ func TestInvalidPackets(t *testing.T) {
 	natstest.Await(t, "the others to be gone", func() bool { return b.sockets.Load() == 1 })
 }
 
-// What clients send and nobody here reads is ignored (trap M4).
+// Packets that clients may send and the server does not use are ignored (trap M4).
 func TestIgnoredPackets(t *testing.T) {
 	b := start(t)
 	for _, revision := range []int{3, 4} {
@@ -185,7 +185,7 @@ func TestIgnoredPackets(t *testing.T) {
 	}
 }
 
-// Any connection's end leaves nothing behind, however early it comes (traps R4, R5).
+// A connection that ends at any stage leaves nothing behind (traps R4, R5).
 func TestCloseDuringHandshake(t *testing.T) {
 	b := start(t)
 	var all sync.WaitGroup
@@ -225,8 +225,8 @@ func TestServerCloseDuringHandshake(t *testing.T) {
 	}
 }
 
-// No visitor decides how events are written to another one: a namespace that
-// the library takes for "/" is "/".
+// A namespace that the library takes for "/" gets the name "/". Otherwise one
+// browser could change how a shared frame is encoded for others.
 func TestNamespaceByAnotherName(t *testing.T) {
 	for _, name := range []string{"//host/", "/#x", "/%2e", "/?a=b", "//"} {
 		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
@@ -242,7 +242,7 @@ func TestNamespaceByAnotherName(t *testing.T) {
 	}
 }
 
-// Nor is anybody in a namespace twice.
+// A browser cannot join a namespace twice by another spelling.
 func TestNamespaceTwiceByAnotherName(t *testing.T) {
 	for _, name := range []string{"//host/", "/#x"} {
 		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
@@ -263,7 +263,7 @@ func (b *bench) settle(p *siotest.Tab) {
 	}
 }
 
-// What a page says in its CONNECT is not kept for as long as it stays.
+// The auth of a CONNECT is not kept in memory.
 func TestConnectPayloadIsBounded(t *testing.T) {
 	b := start(t)
 	p := b.open(4)

@@ -7,8 +7,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// A page of any generation hears that it may have missed something, one that
-// registered nothing does not.
+// A page with a client of any version is told that it may have missed events,
+// unless it has registered nothing.
 func TestGapIsHeard(t *testing.T) {
 	b := start(t, func(c *config) { c.GapEvent = "пропуск" })
 	idle := b.join(4)

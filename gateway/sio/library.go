@@ -13,7 +13,8 @@ import (
 	"github.com/ramainen/doit-socket/gateway/eio"
 )
 
-// A library is zishang520's server, and the engine by which it hears of connections.
+// A library is zishang520's Socket.IO server, with the engine that reports
+// connections to it.
 type library struct {
 	engine engine.BaseServer
 	server *socketio.Server
@@ -23,12 +24,12 @@ func newLibrary() (*library, error) {
 	opts := socketio.DefaultServerOptions()
 	opts.SetParser(connectParser{})
 	opts.SetServeClient(false)
-	// Ours closes a browser that joins nothing; the library's own timer must
-	// not, in the middle of a decision.
+	// client.connectTimer closes a browser that joins nothing. The library's own
+	// timer must not run during a decision.
 	opts.SetConnectTimeout(time.Hour)
 	l := &library{engine: engine.MakeBaseServer(), server: socketio.NewServer(nil, opts)}
 	l.server.Bind(l.engine)
-	// This is fired when a socket has joined; every namespace gets it.
+	// The library emits this event when a socket has joined.
 	err := l.server.On("connection", func(args ...any) {
 		joined := args[0].(*socketio.Socket)
 		joined.Conn().(*adapter).decided(joined)
@@ -36,20 +37,21 @@ func newLibrary() (*library, error) {
 	return l, err
 }
 
-// decide asks the library whether a session may join a namespace. The session's
-// turn waits for it, so nothing can be out of order: no packet of the browser is
-// read meanwhile, and a close is told after it.
+// decide asks the library whether a session may join a namespace. It is called
+// in a callback of the session and blocks it, so the order is kept: no packet of
+// the browser is handled meanwhile, and OnClose comes after it.
 func (l *library) decide(session *eio.Session, namespace string) decision {
-	s := &adapter{Socket: nothing, session: session}
-	defer s.forget()
+	s := &adapter{Socket: unusedSocket, session: session}
+	defer s.detach()
 	connect := func() { l.engine.Emit("connection", s) }
 	switch {
 	case session.Protocol() >= 4:
 		connect()
 	case namespace == "/":
-		return s.ask(connect) // whoever connects joins it
+		return s.ask(connect) // the library joins EIO 3 sockets to "/" when they connect
 	default:
-		// The same, and then it leaves: ours may have left before.
+		// The library joins the session to "/" first. It must leave that again:
+		// the browser may have left it before.
 		if joined := s.ask(connect).joined; joined != nil {
 			joined.Disconnect(false)
 		}
@@ -57,14 +59,15 @@ func (l *library) decide(session *eio.Session, namespace string) decision {
 	return s.ask(func() { s.onData(&parser.Packet{Type: parser.CONNECT, Nsp: namespace}) })
 }
 
-// connectParser hands the library packets that client.go has parsed: only ever CONNECT.
+// connectParser gives the library CONNECT packets that decide has made. The
+// library parses nothing itself.
 type connectParser struct{}
 
 func (connectParser) NewEncoder() parser.Encoder { return parser.NewEncoder() }
-func (connectParser) NewDecoder() parser.Decoder { return &connectDecoder{EventEmitter: nothing} }
+func (connectParser) NewDecoder() parser.Decoder { return &connectDecoder{EventEmitter: unusedSocket} }
 
 type connectDecoder struct {
-	events.EventEmitter // never used; shared by all
+	events.EventEmitter // the methods that the library never calls; shared by all
 	decoded             events.Listener
 }
 
@@ -85,8 +88,8 @@ func (d *connectDecoder) Add(data any) error {
 
 func (d *connectDecoder) Destroy() {}
 
-// request is what the library may know of every browser's request. The real
-// one would be kept alive by it for as long as the socket, and cost a goroutine.
+// request is the HTTP request that the library sees for every browser. With the
+// real one it would keep the request in memory and start a goroutine.
 var request = func() *types.HttpContext {
 	r, err := http.NewRequest(http.MethodGet, "/socket.io/", nil)
 	if err != nil {

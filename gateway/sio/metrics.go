@@ -6,7 +6,7 @@ import (
 	"github.com/ramainen/doit-socket/gateway/eio"
 )
 
-// metrics are what the server counts. docs/operations.md lists them.
+// metrics are the server's metrics. docs/operations.md lists them.
 type metrics struct {
 	closed        *prometheus.CounterVec
 	registrations *prometheus.CounterVec
@@ -16,14 +16,14 @@ func newMetrics(r prometheus.Registerer, srv *Server) *metrics {
 	m := &metrics{
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "doit_gateway_closed_total",
-			Help: "Connections that ended, by reason.",
+			Help: "Connections that have ended, by reason.",
 		}, []string{"reason"}),
 		registrations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "doit_gateway_registrations_total",
-			Help: "What became of register and unregister events.",
+			Help: "register and unregister events from pages, by result.",
 		}, []string{"event", "result"}),
 	}
-	// At 0 from the start: a rate of them is known at once.
+	// Every series starts at 0, so that rate() sees its first increase.
 	for _, why := range append(eio.Reasons(), reasonIdle, reasonKicked) {
 		m.closed.WithLabelValues(string(why))
 	}
@@ -35,11 +35,11 @@ func newMetrics(r prometheus.Registerer, srv *Server) *metrics {
 	r.MustRegister(m.closed, m.registrations,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_gateway_sockets",
-			Help: "Sockets that are connected, registered or not.",
+			Help: "Connected sockets, registered or not.",
 		}, func() float64 { return float64(srv.sockets.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_gateway_nameless_sockets",
-			Help: "Sockets that are connected and have never registered an id: no emit reaches them. Old pages leave one behind at each reconnect.",
+			Help: "Connected sockets that have never registered an id: no emit reaches them. A page that does not register again after a reconnect has one.",
 		}, func() float64 { return float64(srv.nameless.Load()) }),
 	)
 	return m

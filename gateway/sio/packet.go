@@ -17,18 +17,19 @@ import (
 type packet struct {
 	kind      parser.PacketType
 	namespace string // with its query
-	ack       string // digits, or none
-	data      []byte // JSON, or none; lent
+	ack       string // the ack id, digits; may be empty
+	data      []byte // JSON; may be empty; valid while the packet is handled
 }
 
-// These bound what nobody sends longer.
+// Limits in bytes, longer than anything that a client sends.
 const (
 	maxNamespace = 512
 	maxAck       = 20
 	maxAuth      = 8 << 10
 )
 
-// parsePacket splits a packet. Binary packets are not split: nothing reads them.
+// parsePacket parses a packet; ok is false if it is malformed. Of a binary
+// packet it parses only the type, because those are ignored.
 func parsePacket(data []byte) (p packet, ok bool) {
 	if len(data) == 0 || !parser.PacketType(data[0]).Valid() {
 		return packet{}, false
@@ -56,15 +57,15 @@ func parsePacket(data []byte) (p packet, ok bool) {
 	return p, len(p.data) == 0 || json.Valid(p.data)
 }
 
-// path is the namespace without its query.
+// path returns the namespace without its query.
 func (p packet) path() string {
 	path, _, _ := strings.Cut(p.namespace, "?")
 	return path
 }
 
-// event returns the name and the first argument of an EVENT packet, none if it
-// has none. Nobody reads more, and a list of all that a browser can send would
-// be seventy times as large as the packet.
+// event returns the name of an EVENT packet and its first argument, if there is
+// one. It does not decode the others: a slice of all could take seventy times
+// the memory of the packet.
 func (p packet) event() (name string, args []json.RawMessage, ok bool) {
 	var parts [2]json.RawMessage
 	if json.Unmarshal(p.data, &parts) != nil || json.Unmarshal(parts[0], &name) != nil || parts[0][0] != '"' {
@@ -77,7 +78,7 @@ func (p packet) event() (name string, args []json.RawMessage, ok bool) {
 	return name, args, true
 }
 
-// head returns the packet's bytes up to the JSON.
+// head returns the encoded packet up to its JSON.
 func (p packet) head() []byte {
 	b := append(make([]byte, 0, 32), byte(p.kind))
 	if path := p.path(); path != "/" {

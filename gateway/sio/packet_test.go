@@ -13,7 +13,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// What a stranger sends is refused, or is a packet that says the same when it is written again.
+// Any bytes are refused, or are a packet that is the same when it is encoded again.
 func FuzzParsePacket(f *testing.F) {
 	for _, packet := range []string{
 		"0", "0{}", `0/shop?a=b,{"token":1}`, "1", "1/shop,", `2["register",{"userid":"42"}]`, `2/shop,12["x"]`,
@@ -30,7 +30,7 @@ func FuzzParsePacket(f *testing.F) {
 			t.Fatalf("kind %q", p.kind)
 		}
 		if p.kind == parser.BINARY_EVENT || p.kind == parser.BINARY_ACK {
-			return // nobody reads on
+			return // the rest of a binary packet is not parsed
 		}
 		if p.namespace[0] != '/' || len(p.namespace) > maxNamespace || len(p.ack) > maxAck || len(p.data) > 0 && !json.Valid(p.data) {
 			t.Fatalf("%q is %+v", data, p)

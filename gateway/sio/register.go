@@ -11,7 +11,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// maxPending is how many registrations of one connection may wait for NATS.
+// maxPending is how many registrations of one connection may wait for NATS at
+// the same time.
 const maxPending = 64
 
 var (
@@ -19,7 +20,7 @@ var (
 	errPending = errors.New("too many registrations at once")
 )
 
-// onEvent handles register and unregister. A page may send other events; nothing is done with them.
+// onEvent handles register and unregister. It ignores other events.
 func (c *client) onEvent(s *socket, p packet) {
 	name, args, ok := p.event()
 	if !ok || wire.Reserved(name) {
@@ -43,14 +44,15 @@ func (c *client) onEvent(s *socket, p packet) {
 		c.server.hub.Register(s.member, subjects, func(err error) {
 			c.pending.Add(-1)
 			if err == nil {
-				s.registered()
+				s.markRegistered()
 			}
 			c.answer(s, name, p.ack, err)
 		})
 	}
 }
 
-// answer counts what became of a registration and tells the page, if it gave a callback.
+// answer counts the result of a register or unregister event and sends it as an
+// ack, if the page asked for one. It may be called from any goroutine.
 func (c *client) answer(s *socket, event, ack string, err error) {
 	result := "ok"
 	answer := []byte(`[{"ok":true}]`)
@@ -64,7 +66,8 @@ func (c *client) answer(s *socket, event, ack string, err error) {
 	s.acknowledge(ack, answer)
 }
 
-// userSubjects reads {"userid": id | [id, ...]} as up to limit subjects, all or none.
+// userSubjects returns the subjects for {"userid": id | [id, ...]}. It returns
+// an error if an id is invalid or if there are more than limit.
 func userSubjects(args []json.RawMessage, limit int) ([]string, error) {
 	if len(args) == 0 {
 		return nil, errUserID
@@ -100,7 +103,8 @@ func userSubjects(args []json.RawMessage, limit int) ([]string, error) {
 	return subjects, nil
 }
 
-// elements returns the elements of a JSON array, so many at most, however many it has.
+// elements returns the first elements of a JSON array, at most most of them. It
+// does not decode the others.
 func elements(array json.RawMessage, most int) (list []json.RawMessage) {
 	d := json.NewDecoder(bytes.NewReader(array))
 	_, _ = d.Token() // the bracket
@@ -114,8 +118,7 @@ func elements(array json.RawMessage, most int) (list []json.RawMessage) {
 	return list
 }
 
-// userID returns an id as JavaScript would print it: the same whether the
-// page says 42 or "42", as it was with the original.
+// userID returns an id as JavaScript prints it, so 42 and "42" are the same id.
 func userID(raw json.RawMessage) (string, error) {
 	var id any
 	if raw[0] == '{' || raw[0] == '[' || json.Unmarshal(raw, &id) != nil {

@@ -17,7 +17,7 @@ import (
 
 const malformed = `[{"ok":false,"error":"expected {\"userid\": id}, where id is a string, a number or a list of them"}]`
 
-// The bytes of every answer, and who hears what afterwards.
+// The bytes of every answer, and which ids receive events afterwards.
 func TestRegister(t *testing.T) {
 	ids := func(n int) string {
 		list := make([]int, n)
@@ -128,7 +128,7 @@ func TestRegisterSeveralTimes(t *testing.T) {
 	p.Expect(`42["alert"]`)
 }
 
-// All sockets of a user hear it, of every generation and transport.
+// An event reaches all sockets of a user, of every client version and transport.
 func TestSeveralSocketsOfOneUser(t *testing.T) {
 	b := start(t)
 	var tabs []*siotest.Tab
@@ -156,7 +156,7 @@ func TestSeveralSocketsOfOneUser(t *testing.T) {
 	}
 }
 
-// All of a burst arrives, in its order (trap R1).
+// All events of a burst arrive in order (trap R1).
 func TestEventsInOrder(t *testing.T) {
 	b := start(t)
 	tabs := []*siotest.Tab{b.join(4), b.join(4, true), b.join(3), b.join(3, true)}
@@ -173,7 +173,7 @@ func TestEventsInOrder(t *testing.T) {
 	}
 }
 
-// The bus may ask to leave a socket out, to count, and to close.
+// Messages from NATS may leave a socket out, count sockets, and close them.
 func TestBusOptions(t *testing.T) {
 	b := start(t)
 	p := b.open(4)

@@ -288,7 +288,7 @@ var buses = map[string]func(testing.TB) []*server.Server{
 	"a cluster of 3": func(t testing.TB) []*server.Server { return natstest.Cluster(t, 3) },
 }
 
-// A page on polling hears everything, in order, wherever its requests go.
+// A page on polling gets every event in order, whichever nodes its requests reach.
 func TestPollingThroughBalancer(t *testing.T) {
 	for name, bus := range buses {
 		t.Run(name, func(t *testing.T) {
@@ -368,7 +368,7 @@ func TestUpgradeThroughBalancer(t *testing.T) {
 	}
 }
 
-// wantUnknown checks that the session is answered as one that there is none of.
+// wantUnknown checks that the answer is that for an unknown session.
 func (v *visitor) wantUnknown(base string) {
 	v.t.Helper()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -399,11 +399,11 @@ func TestOwnerDies(t *testing.T) {
 	}()
 	other.passes(2)
 
-	owner.bus.Close() // as if the process had been killed: nobody hears of it
+	owner.bus.Close() // as if the process had been killed: it tells no other node
 	natstest.Await(t, "NATS to tell the other server", func() bool {
 		return !other.nats.GlobalAccount().SubscriptionInterest("doit.node." + owner.relay.Name)
 	})
-	waiting.wantUnknown(other.url) // of who has asked before, it is the silence that counts, 5 s
+	waiting.wantUnknown(other.url) // a new request is answered at once; those already passed on end after 5 s of silence
 	if status := <-answered; status != http.StatusBadGateway {
 		t.Errorf("a poll that waited was answered %d", status)
 	}
@@ -413,7 +413,7 @@ func TestOwnerDies(t *testing.T) {
 	other.passes(0)
 }
 
-// When a node dies through which pages come, their sessions end on theirs.
+// When a node dies that passes requests on, the sessions of its pages end on their own nodes.
 func TestPassingNodeDies(t *testing.T) {
 	f := startFleet(t, natstest.Cluster(t, 2), 2)
 	owner, other := f.nodes[0], f.nodes[1]
@@ -423,6 +423,7 @@ func TestPassingNodeDies(t *testing.T) {
 	other.passes(1)
 	go waiting.do(http.MethodGet, other.url, "")
 	other.passes(2)
+	waiting.post(other.url, `42["fence"]`) // the GET has been passed on when this has its answer
 
 	other.bus.Close()
 	owner.wantNothing()
@@ -430,7 +431,7 @@ func TestPassingNodeDies(t *testing.T) {
 	owner.passes(0)
 }
 
-// A page that goes away is gone at once, also through another node.
+// The session of a page that goes away ends at once, also if it came through another node.
 func TestPageLeaves(t *testing.T) {
 	f := startFleet(t, natstest.Cluster(t, 2), 2)
 	owner, other := f.nodes[0], f.nodes[1]
@@ -495,8 +496,8 @@ func TestSlowThroughPipe(t *testing.T) {
 	natstest.Await(t, "the browser's connection to be given up", func() bool { return other.relay.Pipes() == 0 })
 }
 
-// A receipt is sent after what it is about, also where that goes to another
-// node: no gateway that dies in between has said OK for nothing.
+// A receipt is sent after its event, also if the event goes to the browser
+// through another node: a gateway that dies in between has not sent OK.
 func TestReceiptFollowsPipe(t *testing.T) {
 	f := startFleet(t, []*server.Server{natstest.Start(t)}, 2)
 	owner, other := f.nodes[0], f.nodes[1]
@@ -532,7 +533,7 @@ func TestReceiptFollowsPipe(t *testing.T) {
 	}
 }
 
-// The pages at a node that drains come back to others, and hear before what was OK.
+// Pages at a node that drains reconnect to other nodes. Before that they get every event whose answer was OK.
 func TestDrainEndsPipes(t *testing.T) {
 	f := startFleet(t, natstest.Cluster(t, 2), 2, func(c *config) { c.Drain = 500 * time.Millisecond })
 	owner, other := f.nodes[0], f.nodes[1]
@@ -619,7 +620,7 @@ func TestLargeBodyThroughOther(t *testing.T) {
 	}
 }
 
-// What is no session's id is answered, and asks nobody else.
+// A request with an invalid session id is answered here and not passed on.
 func TestForgedSessions(t *testing.T) {
 	f := startFleet(t, []*server.Server{natstest.Start(t)}, 2)
 	node := f.nodes[0]
@@ -671,7 +672,7 @@ func TestForgedSessions(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// A page that another node passes on is told no more than what it would be told by its own.
+// The answer to a passed request has the same headers as one of the session's own node.
 func TestPassedHeaders(t *testing.T) {
 	f := startFleet(t, []*server.Server{natstest.Start(t)}, 2)
 	headers := func(base string) http.Header {

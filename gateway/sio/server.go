@@ -1,13 +1,13 @@
-// Package sio speaks Socket.IO with browsers: it is the one package that knows
-// zishang520/socket.io/v2, and it stands between our Engine.IO layer and the hub.
+// Package sio is the Socket.IO layer, between the sessions of package eio and
+// the hub. No other package uses the library zishang520/socket.io/v2.
 //
 //	browser ──▶ eio.Session ──▶ client.go ──CONNECT──▶ adapter.go ──▶ the library
 //	                               │
 //	                               └──register, unregister──▶ register.go ──▶ hub
 //	hub ──events──▶ socket.go ──▶ eio.Session ──▶ browser
 //
-// The library decides who may join which namespace. Events do not pass
-// through it: it would run each in a goroutine of its own, out of order.
+// The library decides which browser may join which namespace. Events do not
+// pass through it: it would handle each in a goroutine of its own, out of order.
 package sio
 
 import (
@@ -22,8 +22,9 @@ import (
 	"github.com/ramainen/doit-socket/gateway/hub"
 )
 
-// Config holds what an operator may set of Socket.IO. Zero values are not
-// defaults: the tags carry those, and [DefaultConfig] gives them to tests.
+// Config holds an operator's settings of Socket.IO. Zero values are not
+// defaults: the tags hold the defaults, and [DefaultConfig] returns them to
+// tests.
 type Config struct {
 	ConnectTimeout time.Duration `default:"10s" help:"How long a browser may stay connected without joining a namespace."`
 	MaxIDs         int           `name:"max-ids" default:"32" help:"How many ids one socket may hold, at least 1."`
@@ -32,7 +33,7 @@ type Config struct {
 // DefaultConfig returns the defaults of the flags.
 func DefaultConfig() Config { return Config{ConnectTimeout: 10 * time.Second, MaxIDs: 32} }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error for the first setting that is out of range.
 func (c Config) Validate() error {
 	if least, most := 100*time.Millisecond, time.Hour; c.ConnectTimeout < least || c.ConnectTimeout > most {
 		return fmt.Errorf("--connect-timeout is %v: it must be %v to %v", c.ConnectTimeout, least, most)
@@ -43,8 +44,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// A Server is the Socket.IO side of a gateway: it makes sockets of sessions. It
-// is safe for concurrent use.
+// A Server is the Socket.IO layer of a gateway. It turns sessions into sockets.
+// It is safe for concurrent use.
 type Server struct {
 	Config
 	log     *slog.Logger
@@ -70,7 +71,7 @@ func New(cfg Config, h *hub.Hub, log *slog.Logger, reg prometheus.Registerer) (*
 // Sockets returns how many sockets are connected, registered or not.
 func (srv *Server) Sockets() int { return int(srv.sockets.Load()) }
 
-// Events are what the server hears of the engine's sessions.
+// Events returns the callbacks for the eio.Server whose sessions are served.
 func (srv *Server) Events() eio.Events {
 	return eio.Events{
 		OnOpen: srv.onOpen,

@@ -9,15 +9,15 @@ import (
 	"github.com/ramainen/doit-socket/gateway/hub"
 )
 
-// A socket is a client in a namespace. It is the hub's [hub.Conn]. Send, Flush,
+// A socket is a client in a namespace. It implements [hub.Conn]. Send, Flush,
 // Close and ID may be called from any goroutine.
 type socket struct {
-	client    *client
-	session   *eio.Session // the client's
-	namespace string
-	id        string
-	member    *hub.Socket
-	named     atomic.Bool // it has registered an id, at some time
+	client         *client
+	session        *eio.Session // the client's
+	namespace      string
+	id             string
+	member         *hub.Socket
+	everRegistered atomic.Bool // it has registered an id, at some time
 }
 
 func newSocket(c *client, namespace, id string) *socket {
@@ -28,25 +28,27 @@ func newSocket(c *client, namespace, id string) *socket {
 	return s
 }
 
-// end takes the socket from the hub.
+// end detaches the socket from the hub and the metrics. It is called once.
 func (s *socket) end() {
-	s.registered()
+	s.markRegistered()
 	s.client.server.hub.Detach(s.member)
 	s.client.server.sockets.Add(-1)
 }
 
-// registered takes the socket from those that no emit can reach.
-func (s *socket) registered() {
-	if !s.named.Swap(true) {
+// markRegistered takes the socket out of the count of nameless sockets. It may
+// be called several times.
+func (s *socket) markRegistered() {
+	if !s.everRegistered.Swap(true) {
 		s.client.server.nameless.Add(-1)
 	}
 }
 
-// ID is the id that the page knows as socket.id.
+// ID returns the id that the page knows as socket.id.
 func (s *socket) ID() string { return s.id }
 
-// Send queues an event. The first socket encodes it for all of the user's:
-// they are in the same namespace.
+// Send queues an event and reports whether the socket accepts it. The first
+// socket encodes it for all sockets of the user: they are in the same
+// namespace, "/".
 func (s *socket) Send(m *hub.Message) bool {
 	frame, ok := m.Frame.(*eio.Frame)
 	if !ok {
@@ -59,13 +61,14 @@ func (s *socket) Send(m *hub.Message) bool {
 // Flush writes what Send has queued and reports whether the socket is open after it.
 func (s *socket) Flush() (open bool) { return s.session.Flush() }
 
-// Close tells the page that the server disconnects it, for good: clients do
-// not come back by themselves from that, as with Node's socket.disconnect().
+// Close disconnects the socket for good: after a DISCONNECT packet clients do
+// not reconnect by themselves, as with Node's socket.disconnect().
 func (s *socket) Close() {
 	s.session.Finish(s.frame(packet{kind: parser.DISCONNECT}), reasonKicked)
 }
 
-// acknowledge answers an event that came with a callback.
+// acknowledge sends an ack for an event. It does nothing if ack is empty: the
+// page gave no callback.
 func (s *socket) acknowledge(ack string, answer []byte) {
 	if ack == "" {
 		return

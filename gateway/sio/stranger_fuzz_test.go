@@ -15,9 +15,9 @@ import (
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// Whatever a stranger sends through the whole stack, raw on a websocket, as
-// text frames or as the body of a POST, in any revision: a neighbour hears, no
-// fault of ours is met, and nothing of the stranger is left.
+// A browser sends any bytes through the whole stack: raw on a websocket, as text
+// frames or as the body of a POST, in any revision. The events of another page
+// still arrive, no handler panics, and nothing of the browser is left.
 func FuzzStranger(f *testing.F) {
 	const frames, raw, post = 0, 1, 2
 	wsFrame := func(op ws.OpCode, payload string) string {

@@ -10,103 +10,113 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// closeGrace is how long a browser may take to answer a close frame of ours.
-// Without the wait, bytes that it sent meanwhile would make the kernel reset
-// the connection, and the browser would see no close at all.
+// closeGrace is how long a browser may take to answer our close frame. If the
+// connection were closed at once, unread bytes from the browser would make the
+// kernel reset it, and the browser might never see the close frame.
 const closeGrace = time.Second
 
-// A Handler uses a connection. Its methods may call any method of the
-// connection, but for Next.
+// A Handler receives a connection's messages and supplies what is written to
+// it. Received and Failed may call any method of the connection, Next none.
 type Handler interface {
-	// Received takes a message. Messages come one at a time, in their order.
+	// Received handles one message. Calls come one at a time, in the order of
+	// arrival.
 	Received(Message)
-	// Failed is told why the connection cannot go on, perhaps several times.
-	// The handler closes it, or has closed it. What the browser sends then is
-	// still received, and no longer heard.
+	// Failed reports why the connection cannot go on. It may be called several
+	// times. The handler closes the connection unless it has done so. Until the
+	// connection ends, Received may still be called; the handler ignores those
+	// messages.
 	Failed(error)
-	// Next returns what is to be written next, nil if there is nothing, or an
-	// error that ends the flush and becomes its result. It is called with the
-	// writer held and must not call the connection. With room false the kernel
-	// takes no more for now: nothing is to be returned, but perhaps [ErrSlow].
+	// Next returns the next bytes to write, or nil if there are none. An error
+	// ends the flush, and Flush returns it. Next is called with the writer's lock
+	// held. If room is false, the kernel accepts no more bytes for now: Next then
+	// returns no bytes, only nil or an error such as [ErrSlow].
 	Next(room bool) ([]byte, error)
 }
 
 // Errors that end a connection.
 var (
-	// ErrClosed means that the browser has sent a close frame.
+	// ErrClosed means that the browser sent a close frame.
 	ErrClosed = errors.New("websocket: closed by the browser")
-	// ErrProtocol means that the browser broke the rules of RFC 6455.
+	// ErrProtocol means that the browser violated RFC 6455.
 	ErrProtocol = errors.New("websocket: protocol error")
 	// ErrUTF8 means that a text message was not UTF-8.
-	ErrUTF8 = errors.New("websocket: text that is not UTF-8")
+	ErrUTF8 = errors.New("websocket: text is not UTF-8")
 	// ErrTooLarge means that a message was longer than [Server.MaxMessage].
 	ErrTooLarge = errors.New("websocket: message too large")
-	// ErrSlow means that the browser does not take what is written.
-	ErrSlow = errors.New("websocket: the browser does not take what is sent")
+	// ErrSlow means that the browser reads more slowly than it is written to: the
+	// network accepted nothing for [Server.WriteTimeout], or the Handler's queue
+	// is too long.
+	ErrSlow = errors.New("websocket: the browser reads too slowly")
 )
 
 // A Fault is a panic in a handler. It ends the connection, not the process.
 type Fault struct {
-	Value any    // of the panic
-	Stack []byte // where it was
+	Value any    // the argument of panic
+	Stack []byte // the stack trace of the panicking goroutine
 }
 
 func (f *Fault) Error() string { return fmt.Sprintf("websocket: panic in a handler: %v", f.Value) }
 
-// A Conn is a websocket. Its methods are safe for concurrent use.
+// A Conn is the server's end of a websocket. Its methods are safe for
+// concurrent use, except [Conn.SetReadDeadline].
 type Conn struct {
 	server  *Server
 	handler Handler
 
 	conn       net.Conn
-	raw        syscall.RawConn // nil where the connection has no descriptor: with TLS, on Windows, or to a browser at another node
-	window     windowed        // nil but for the latter
-	descriptor int
+	raw        syscall.RawConn // nil for a connection without a descriptor: TLS, Windows, or a stream from another node
+	window     windowed        // not nil only for a stream from another node
+	descriptor int             // of raw; valid until the connection is closed
 
-	in      reader // used by the reading goroutine only; one at a time
-	out     writer // has its own lock
-	parking parking
+	in      reader  // used by the reading goroutine, of which there is one at a time
+	out     writer  // has its own lock
+	parking parking // guarded by poller.mu
 }
 
-// A windowed connection takes so many bytes without waiting, as a kernel does.
+// A windowed connection has a flow-control window instead of a kernel buffer.
+// Package relay implements it, for a browser that is connected to another node.
 type windowed interface {
-	// TryWrite writes what the window has room for, if only nothing.
+	// TryWrite writes as many bytes as the window has room for, perhaps none. It
+	// does not block.
 	TryWrite(b []byte) (int, error)
-	// AwaitRoom waits until it has room for something, or until the write deadline.
+	// AwaitRoom blocks until the window has room, or until the write deadline.
 	AwaitRoom() error
 }
 
-// SetReadDeadline bounds the wait for what the browser sends; the zero time is
-// no bound. It is for the time before [Conn.Serve], and for [Handler.Received].
+// SetReadDeadline sets the time by which the browser must send something; the
+// zero time means no deadline. It is called before [Conn.Serve] or from
+// [Handler.Received] only.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.in.timed = !t.IsZero()
 	return c.conn.SetReadDeadline(t)
 }
 
-// Close sends a close frame and gives the browser a moment to answer it; the
-// reading ends then at the latest. Nothing is written after it. Where a frame
-// is half written there is no place for another: the connection is reset.
+// Close sends a close frame and aborts the connection a second later, unless
+// the browser has ended it before. From now on [Handler.Next] returns no bytes.
+// If earlier bytes are still unsent, a close frame cannot follow them: the
+// connection is reset at once.
 func (c *Conn) Close(code uint16, reason string) {
-	told, stuck := c.writeLast(closeFrame(code, reason))
+	sent, stuck := c.writeLast(closeFrame(code, reason))
 	if tcp, ok := c.conn.(interface{ SetLinger(int) error }); ok && stuck {
-		_ = tcp.SetLinger(0) // else the kernel keeps what the browser does not take, for minutes
+		_ = tcp.SetLinger(0) // without it the kernel keeps unsent bytes for minutes
 	}
-	if !told {
+	if !sent {
 		c.Abort()
 		return
 	}
 	time.AfterFunc(closeGrace, c.Abort)
 }
 
-// Refuse sends a close frame and ends the connection, which is not served.
+// Refuse sends a close frame and aborts the connection. It is for a connection
+// on which [Conn.Serve] is never called.
 func (c *Conn) Refuse(code uint16, reason string) {
 	c.WriteNow(closeFrame(code, reason))
 	c.Abort()
 }
 
-// Abort ends the connection, and with it the reading, without a word. It waits
-// for whoever uses the descriptor: the caller must not hold the writer, so it
-// is not called by [Handler.Next].
+// Abort closes the connection without a close frame and ends its reading. It
+// blocks while a read or write uses the descriptor. The caller must not hold
+// the writer's lock, so [Handler.Next] must not call Abort.
 func (c *Conn) Abort() {
 	c.out.mu.Lock()
 	c.out.aborted = true

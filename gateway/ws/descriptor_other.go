@@ -4,8 +4,8 @@ package ws
 
 import "errors"
 
-// descriptors: on Windows a websocket is read and written as one with TLS is anywhere.
-const descriptors = false
+// usesDescriptors is false on Windows: websockets are read and written through net.Conn.
+const usesDescriptors = false
 
 func receive(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
 func send(int, []byte) (int, error)    { return 0, errors.ErrUnsupported }

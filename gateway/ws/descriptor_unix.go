@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// descriptors tells whether a connection is one to the kernel that can be read and written without waiting.
-const descriptors = true
+// usesDescriptors reports whether connections are read and written through their descriptors, without blocking.
+const usesDescriptors = true
 
-// receive takes from the kernel what has come. The descriptor does not block.
+// receive reads bytes that have arrived. The descriptor is non-blocking.
 func receive(descriptor int, b []byte) (n int, err error) {
 	n, err = syscall.Read(descriptor, b)
 	for errors.Is(err, syscall.EINTR) {

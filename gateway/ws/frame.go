@@ -9,37 +9,38 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// A Kind is what a message is.
+// A Kind is the kind of a message.
 type Kind byte
 
 // The kinds of messages.
 const (
-	Text   Kind = iota // UTF-8
-	Binary             //
-	Ping               // to be answered with [Pong]
-	Quiet              // a pong, or a part of a message that is not complete: it asks for nothing
+	Text   Kind = iota // UTF-8 text
+	Binary             // bytes
+	Ping               // the handler answers it with [Pong]
+	Quiet              // a pong, or a fragment that does not complete a message; it has no data and needs no answer
 )
 
-// A Message is what came on a connection. Its data is lent until
+// A Message is a message or control frame from the browser. Data is valid until
 // [Handler.Received] returns.
 type Message struct {
 	Kind Kind
 	Data []byte
 }
 
-// A reader puts messages together from bytes as they come. One goroutine at a
-// time uses it.
+// A reader assembles messages from a connection's bytes. It is not safe for
+// concurrent use.
 type reader struct {
-	partial []byte // the beginning of a frame
-	message []byte // the fragments of a message so far
-	opcode  ws.OpCode
-	state   ws.State
-	timed   bool // the connection has a read deadline
+	partial []byte    // the bytes of an incomplete frame
+	message []byte    // the payload of a message's fragments so far
+	opcode  ws.OpCode // of the message that is being read
+	state   ws.State  // whether the message is fragmented
+	timed   bool      // the connection has a read deadline
 }
 
-// feed takes bytes and hands the messages that they complete to received. No
-// message may be longer than most. It keeps what is incomplete, copied.
-func (r *reader) feed(b []byte, most int64, received func(Message)) error {
+// feed parses bytes and calls received with each message that they complete. A
+// message longer than limit bytes is [ErrTooLarge]. feed copies and keeps the
+// bytes of an incomplete frame.
+func (r *reader) feed(b []byte, limit int64, received func(Message)) error {
 	if len(r.partial) > 0 {
 		r.partial = append(r.partial, b...)
 		b = r.partial
@@ -54,7 +55,7 @@ func (r *reader) feed(b []byte, most int64, received func(Message)) error {
 		if err != nil || ws.CheckHeader(h, r.state) != nil {
 			return ErrProtocol
 		}
-		if h.Length > most-int64(len(r.message)) && !h.OpCode.IsControl() {
+		if h.Length > limit-int64(len(r.message)) && !h.OpCode.IsControl() {
 			return ErrTooLarge
 		}
 		if int64(rest.Len()) < h.Length {
@@ -76,7 +77,7 @@ func (r *reader) feed(b []byte, most int64, received func(Message)) error {
 	return nil
 }
 
-// frame takes a frame whose header is legal.
+// frame handles a complete frame, whose header has been checked.
 func (r *reader) frame(h ws.Header, payload []byte, received func(Message)) error {
 	switch h.OpCode {
 	case ws.OpPing:
@@ -115,10 +116,10 @@ func (r *reader) frame(h ws.Header, payload []byte, received func(Message)) erro
 	return nil
 }
 
-// MaxHeader is the length of the longest header that [AppendTextHeader] writes, in bytes.
+// MaxHeader is the length of the longest header that [AppendTextHeader] appends, in bytes.
 const MaxHeader = 10
 
-// AppendTextHeader appends the header of a text frame whose payload has length bytes.
+// AppendTextHeader appends to b the header of a text frame whose payload has length bytes.
 func AppendTextHeader(b []byte, length int) []byte { return appendHeader(b, ws.OpText, length) }
 
 // Pong returns the frame that answers a ping.
@@ -128,8 +129,8 @@ func controlFrame(op ws.OpCode, payload []byte) []byte {
 	return append(appendHeader(nil, op, len(payload)), payload...)
 }
 
-// appendHeader writes the header of a whole, unmasked frame as ws.WriteHeader
-// does, without a writer in between.
+// appendHeader appends the header of an unfragmented, unmasked frame.
+// ws.WriteHeader writes the same, but needs an io.Writer.
 func appendHeader(b []byte, op ws.OpCode, n int) []byte {
 	const fin = 0x80
 	first := fin | byte(op)

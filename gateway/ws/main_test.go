@@ -47,8 +47,8 @@ func until(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// A user is the handler of a connection. It notes what it hears, and echoes
-// messages if it shall.
+// A user is the handler of a connection. It records what it receives, and
+// echoes messages if it is told to.
 type user struct {
 	conn  *Conn
 	echo  bool

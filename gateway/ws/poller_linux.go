@@ -8,73 +8,74 @@ import (
 	"time"
 )
 
-// A poller waits for what comes on the idle connections of a server, in one
-// goroutine for all. Where there is none (on other systems, for connections
-// without a descriptor, and for upgrades, which have a deadline) each waits in
-// a goroutine of its own: 2.5 KiB a connection, and a stack more that the collector
-// looks at.
+// A poller waits for bytes on all idle connections of a server, in one
+// goroutine. A connection that cannot use it waits in a goroutine of its own,
+// which costs 2.5 KiB and one more stack for the garbage collector to scan:
+// every connection on other systems, a connection without a descriptor, and a
+// websocket that is upgrading, because it has a read deadline.
 //
-// It is an epoll(7): level-triggered, armed anew for each wait. The runtime
-// waits for the epoll itself, so no thread does. The zero value is ready for use.
+// The poller uses epoll(7), level-triggered and one-shot: every wait arms the
+// descriptor again. The Go runtime waits for the epoll descriptor itself, so no
+// thread is blocked. The zero value is ready for use.
 type poller struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	descriptor int      // the epoll's, with file
+	descriptor int      // of the epoll; owned by file
 	file       *os.File // nil before the first wait
 	stopped    bool
-	parked     []*Conn // those that wait, by descriptor
+	parked     []*Conn // waiting connections, by descriptor
 
-	running sync.WaitGroup // the goroutine
+	running sync.WaitGroup // counts the goroutine of run
 }
 
-// A parking is a connection's place in the poller. Guarded by poller.mu.
+// A parking is a connection's state in the poller. It is guarded by poller.mu.
 type parking struct {
-	place   int // its descriptor
-	waits   bool
-	known   bool // to the epoll
-	aborted bool // it will not wait again
+	descriptor int
+	waiting    bool // it is in poller.parked
+	added      bool // to the epoll
+	aborted    bool // it must not wait again
 }
 
-// park makes sure that [Conn.wake] is called once, in a goroutine of its own,
-// when there is something to read or the connection is aborted. It returns
-// false, and has done nothing, where the caller has to wait.
-func (p *poller) park(c *Conn) (waits bool) {
+// park arranges for [Conn.wake] to be called once, in a new goroutine, when
+// bytes arrive or the connection is aborted. It returns false, without effect,
+// if the caller has to wait in a goroutine instead.
+func (p *poller) park(c *Conn) (parked bool) {
 	if c.raw == nil {
 		return false
 	}
 	_ = c.raw.Control(func(fd uintptr) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		place := int(fd) //nolint:gosec // a descriptor
-		if !c.parking.aborted && p.start() == nil && p.arm(place, &c.parking) == nil {
-			p.parked[place] = c
-			waits = true
+		descriptor := int(fd) //nolint:gosec // a descriptor
+		if !c.parking.aborted && p.start() == nil && p.arm(descriptor, &c.parking) == nil {
+			p.parked[descriptor] = c
+			parked = true
 		}
 	})
-	return waits
+	return parked
 }
 
-// arm asks for one event. The caller holds mu.
-func (p *poller) arm(place int, is *parking) error {
+// arm asks the epoll for one event of the descriptor. The caller holds mu.
+func (p *poller) arm(descriptor int, is *parking) error {
 	op := syscall.EPOLL_CTL_MOD
-	if !is.known {
+	if !is.added {
 		op = syscall.EPOLL_CTL_ADD
 	}
 	event := syscall.EpollEvent{
 		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT,
-		Fd:     int32(place), //nolint:gosec // a descriptor
+		Fd:     int32(descriptor), //nolint:gosec // a descriptor
 	}
-	if err := syscall.EpollCtl(p.descriptor, op, place, &event); err != nil {
+	if err := syscall.EpollCtl(p.descriptor, op, descriptor, &event); err != nil {
 		return err
 	}
-	is.waits, is.known, is.place = true, true, place
-	if short := place + 1 - len(p.parked); short > 0 {
+	is.waiting, is.added, is.descriptor = true, true, descriptor
+	if short := descriptor + 1 - len(p.parked); short > 0 {
 		p.parked = append(p.parked, make([]*Conn, short)...)
 	}
 	return nil
 }
 
-// start opens the epoll and begins to wait for it, once. The caller holds mu.
+// start opens the epoll and starts its goroutine, once. The caller holds mu.
 func (p *poller) start() error {
 	switch {
 	case p.stopped:
@@ -86,7 +87,7 @@ func (p *poller) start() error {
 	if err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
-	// The runtime polls files that do not block.
+	// The runtime polls a file only if it is non-blocking.
 	if err := syscall.SetNonblock(descriptor, true); err != nil {
 		_ = syscall.Close(descriptor)
 		return fmt.Errorf("epoll: %w", err)
@@ -94,8 +95,8 @@ func (p *poller) start() error {
 	file := os.NewFile(uintptr(descriptor), "epoll")
 	raw, err := file.SyscallConn()
 	if err == nil {
-		// Only this error tells that the runtime does not poll the file: what
-		// is parked here would wait for ever.
+		// This call fails if the runtime does not poll the file, and no other
+		// call does. Parked connections would then wait for ever.
 		err = file.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
@@ -107,7 +108,7 @@ func (p *poller) start() error {
 	return nil
 }
 
-// stop ends the goroutine. No connection may be parked any more.
+// stop ends the goroutine and waits for it. No connection may be parked.
 func (p *poller) stop() {
 	p.mu.Lock()
 	p.stopped = true
@@ -119,25 +120,25 @@ func (p *poller) stop() {
 	p.running.Wait()
 }
 
-// run wakes the connections on which something has come, until stop.
+// run wakes connections on which bytes have arrived, until stop is called.
 func (p *poller) run(raw syscall.RawConn) {
 	events := make([]syscall.EpollEvent, 128)
 	for {
 		var n int
 		err := raw.Read(func(fd uintptr) bool {
 			n, _ = syscall.EpollWait(int(fd), events, 0) //nolint:gosec // a descriptor
-			return n != 0                                // the runtime tells of news once: it may wait only when nothing was found
+			return n != 0                                // false waits; the runtime reports new events once, so the epoll must be empty
 		})
 		if err != nil {
 			return
 		}
-		for _, event := range events[:max(n, 0)] { // -1 if interrupted
+		for _, event := range events[:max(n, 0)] { // n is -1 after EINTR
 			p.mu.Lock()
 			c := p.parked[event.Fd]
-			p.take(c)
+			p.unpark(c)
 			p.mu.Unlock()
-			// Another connection than the one of the event may have the
-			// descriptor by now; it finds nothing to read, and waits on.
+			// The descriptor may belong to another connection by now. That one
+			// finds nothing to read and waits again.
 			if c != nil {
 				go c.wake()
 			}
@@ -145,24 +146,26 @@ func (p *poller) run(raw syscall.RawConn) {
 	}
 }
 
-// take ends a wait, and reports whether there was one. The caller holds mu.
-func (p *poller) take(c *Conn) (waited bool) {
-	if c == nil || !c.parking.waits {
+// unpark ends a connection's wait and reports whether it was waiting. The
+// caller holds mu.
+func (p *poller) unpark(c *Conn) (waited bool) {
+	if c == nil || !c.parking.waiting {
 		return false
 	}
-	p.parked[c.parking.place] = nil
-	c.parking.waits = false
+	p.parked[c.parking.descriptor] = nil
+	c.parking.waiting = false
 	return true
 }
 
-// abort keeps a connection from waiting again. It returns how to wake it, which
-// is to be called when the connection is closed. Not before the descriptor is
-// closed can another connection get it, and by then it is nobody's here.
+// abort keeps a connection from being parked again. The caller closes the
+// connection and then calls wake, which ends a wait in progress. Another
+// connection can get the descriptor only after the close; by then it is no
+// longer in parked.
 func (p *poller) abort(c *Conn) (wake func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.parking.aborted = true
-	if p.take(c) {
+	if p.unpark(c) {
 		return func() { go c.wake() }
 	}
 	return func() {}

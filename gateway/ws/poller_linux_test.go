@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Where the process has no descriptor left for the epoll, a connection waits
-// in a goroutine, and in the epoll as soon as there is one.
+// If the process has no descriptor left for the epoll, a connection waits in a
+// goroutine. It waits in the epoll as soon as that can be opened.
 func TestNoDescriptorForTheEpoll(t *testing.T) {
 	srv := newServer(t)
 	u := newUser()

@@ -2,8 +2,9 @@
 
 package ws
 
-// A poller waits for many connections at once, on Linux; poller_linux.go says
-// how. Here each waits in a goroutine of its own.
+// A poller waits for many connections in one goroutine. Only Linux has one
+// (poller_linux.go). On other systems every connection waits in a goroutine of
+// its own.
 type poller struct{}
 
 type parking struct{}

@@ -9,26 +9,30 @@ import (
 	"syscall"
 )
 
-// readBuffers are lent to connections that have something to read; an idle one holds none.
+// readBuffers holds read buffers. A connection borrows one while it has bytes
+// to read.
 var readBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
 
-// Serve begins to read. early is what came with the handshake. Once the server
-// has closed, the connection is aborted instead.
+// Serve starts to read in a goroutine and returns at once. early is what the
+// browser sent behind its handshake, as [Server.Upgrade] returned it. If the
+// server is closed, Serve aborts the connection instead.
 func (c *Conn) Serve(early []byte) {
 	if !c.server.begin(func() { c.readOnce(func() error { return c.handle(early) }) }) {
 		c.Abort()
 	}
 }
 
-// wake goes on with a connection that has waited. It is counted as running.
+// wake reads on when a connection's wait is over, or waits itself where there
+// is no poller. readOnce has added it to Server.running.
 func (c *Conn) wake() {
 	defer c.server.running.Done()
 	c.readOnce(c.readAvailable)
 }
 
-// readOnce handles what is there and leaves the wait for more to the poller,
-// or else to another goroutine, whose first act it is: handling makes a stack
-// grow, and the collector makes none smaller than 4 KiB again.
+// readOnce calls read, then leaves the wait for more bytes to the poller or, if
+// it cannot be used, to a new goroutine. It does not wait in this one, because
+// handling messages has grown its stack, and the garbage collector does not
+// shrink a stack below 4 KiB again.
 func (c *Conn) readOnce(read func() error) {
 	defer c.contain()
 	if err := read(); err != nil {
@@ -37,13 +41,13 @@ func (c *Conn) readOnce(read func() error) {
 		return
 	}
 	c.server.running.Add(1)
-	// A wait in the poller has no deadline.
+	// The poller supports no deadlines.
 	if c.in.timed || c.server.NoPoller || !c.server.poller.park(c) {
 		go c.wake()
 	}
 }
 
-// contain turns a panic into the end of the one connection that met it.
+// contain recovers from a panic in a handler: only this connection ends.
 func (c *Conn) contain() {
 	if value := recover(); value != nil {
 		c.handler.Failed(&Fault{Value: value, Stack: debug.Stack()})
@@ -51,14 +55,14 @@ func (c *Conn) contain() {
 	}
 }
 
-// readAvailable waits for bytes and handles them, and those behind them if
-// there may be any. An error is the end of the connection.
+// readAvailable waits for bytes and handles them. A full buffer means that more
+// may have arrived: it then reads again. An error ends the connection.
 func (c *Conn) readAvailable() error {
 	for {
 		buffer, n, err := c.read()
 		if err == nil {
 			err = c.handle(buffer[:n])
-			runtime.Gosched() // a flood waits behind the neighbours' events
+			runtime.Gosched() // a flood on this connection must not delay the events of others
 		}
 		full := n == len(buffer)
 		if buffer != nil {
@@ -70,13 +74,15 @@ func (c *Conn) readAvailable() error {
 	}
 }
 
-// handle handles bytes as they came.
+// handle parses bytes and calls the handler. It returns an error only if the
+// browser sent a close frame. After any other error the connection is still
+// read, until the handler's close ends it.
 func (c *Conn) handle(b []byte) error {
 	err := c.in.feed(b, c.server.MaxMessage, c.handler.Received)
 	if err == nil {
 		return nil
 	}
-	c.in.partial, c.in.message = nil, nil // and what follows is no longer heard
+	c.in.partial, c.in.message = nil, nil // they are of no use any more
 	c.handler.Failed(err)
 	if errors.Is(err, ErrClosed) {
 		return err
@@ -84,8 +90,9 @@ func (c *Conn) handle(b []byte) error {
 	return nil
 }
 
-// read waits for bytes. They come in a buffer of readBuffers, which the caller
-// puts back; the wait holds no memory but the goroutine.
+// read blocks until bytes arrive. It returns them in a buffer from readBuffers,
+// which the caller puts back; buffer is nil after some errors. With a
+// descriptor, no buffer is held while read waits.
 func (c *Conn) read() (buffer *[4096]byte, n int, err error) {
 	if c.raw == nil {
 		buffer = readBuffers.Get().(*[4096]byte)

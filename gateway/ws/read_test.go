@@ -14,8 +14,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// However the network cuts the bytes of a websocket, they are the same
-// messages, and the same fault.
+// The messages and the error of a websocket do not depend on how the network
+// splits its bytes.
 func FuzzWebsocketFrames(f *testing.F) {
 	for _, frames := range [][]byte{
 		append(text("4hello"), masked(ws.OpPing, true, []byte("x"))...),
@@ -63,7 +63,7 @@ func readFrames(stream, sizes []byte) (heard []string, err error) {
 	return heard, err
 }
 
-// flood is a connection on which first comes, then zeros.
+// A flood is a connection that yields the bytes of first, then zeros.
 type flood struct {
 	net.Conn
 	first      []byte
@@ -85,7 +85,7 @@ func (f *flood) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// nobody is a handler that hears nothing.
+// A nobody is a handler that ignores everything.
 type nobody struct{}
 
 func (nobody) Received(Message)          {}
@@ -175,7 +175,7 @@ func TestIdleHoldsNoBuffer(t *testing.T) {
 	})
 }
 
-// A panic in a handler ends its connection, with a word, and no other.
+// A panic in a handler ends its connection only, with a close frame.
 func TestPanicEndsOneConnection(t *testing.T) {
 	srv := newServer(t)
 	one, other := newUser(), newUser()

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// send hands bytes to the kernel, as many as it takes at once. It never waits, so
-// the scheduler need not hear of the call.
+// send writes as many bytes as the kernel accepts, without blocking. A call
+// that cannot block needs no notice to the Go scheduler, hence RawSyscall6.
 func send(descriptor int, b []byte) (n int, err error) {
 	const flags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
 	sent, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO,

@@ -4,5 +4,5 @@ package ws
 
 import "syscall"
 
-// send hands bytes to the kernel, as many as it takes at once. The descriptor does not block.
+// send writes as many bytes as the kernel accepts. The descriptor is non-blocking.
 func send(descriptor int, b []byte) (n int, err error) { return syscall.Write(descriptor, b) }

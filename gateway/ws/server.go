@@ -1,15 +1,16 @@
-// Package ws is the websocket transport: connections that are read when
-// something has come and written as far as the kernel takes it. It knows no
-// session: a [Handler] gets the messages and says what is written next.
+// Package ws is the websocket transport. A connection is read when bytes have
+// arrived, and written for as long as the kernel accepts bytes without
+// blocking. The package knows no sessions: a [Handler] receives the messages
+// and supplies what is written.
 //
-//	reading   the browser ──▶ poller_*.go (waits for all idle ones) ──▶ read.go ──▶ frame.go ──▶ Handler.Received
-//	writing   Conn.Flush ──▶ Handler.Next ──▶ write.go ──▶ send_*.go ──▶ the kernel
-//	          the kernel takes no more: the carrier in write.go waits until it does
+//	reading   browser ──▶ poller_*.go (waits for all idle connections) ──▶ read.go ──▶ frame.go ──▶ Handler.Received
+//	writing   Conn.Flush ──▶ Handler.Next ──▶ write.go ──▶ send_*.go ──▶ kernel
+//	          if the kernel accepts no more: a background writer (write.go) waits until it does
 //
 // Locks, in the order in which they are taken: a connection's writer, then the
-// locks of its Handler (Next is called with the writer held), then the
-// poller's, which is the innermost. Handler.Received and Handler.Failed are
-// called with none of them.
+// locks of its Handler (Next is called with the writer's lock held), then
+// Server.mu or the poller's, which are innermost. Handler.Received and
+// Handler.Failed are called with none of them held.
 //
 // Source: RFC 6455. github.com/gobwas/ws does the handshake and reads frame
 // headers; docs/decisions/0002 says why.
@@ -26,36 +27,37 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// upgradeTimeout bounds the answer to a handshake.
+// upgradeTimeout bounds the writing of the answer to a handshake.
 const upgradeTimeout = 10 * time.Second
 
-// A Server has what its connections share: limits, the poller, and the
-// goroutines. Its fields are set before its first connection. It is safe for
-// concurrent use.
+// A Server holds what its connections share: limits, the poller and the count
+// of goroutines. Its exported fields are set before the first connection. Its
+// methods are safe for concurrent use.
 type Server struct {
-	// MaxMessage is the length of the longest message, in bytes.
+	// MaxMessage is the length of the longest message that a browser may send,
+	// in bytes.
 	MaxMessage int64
-	// WriteTimeout is how long the network may take nothing before the
+	// WriteTimeout is how long the network may accept no bytes before the
 	// connection fails with [ErrSlow].
 	WriteTimeout time.Duration
-	// NoPoller lets each connection wait in a goroutine of its own, as on
+	// NoPoller makes each connection wait in a goroutine of its own, as on
 	// systems without epoll. Tests set it.
 	NoPoller bool
 
 	poller  poller
-	running sync.WaitGroup // readers and carriers
+	running sync.WaitGroup // reading goroutines, parked connections and background writers
 
 	mu     sync.Mutex
-	closed bool // guarded by mu: no goroutine begins that no other waits for
+	closed bool // guarded by mu; once set, begin starts no goroutine
 }
 
 // Upgrade answers a websocket handshake. It returns the connection, which is
-// not read before [Conn.Serve], and what the browser has sent behind its
-// request already. After an error the request has been answered.
+// not read until [Conn.Serve], and the bytes that the browser has already sent
+// behind its request. If it returns an error, the request has been answered.
 func (srv *Server) Upgrade(w http.ResponseWriter, r *http.Request, h Handler) (c *Conn, early []byte, err error) {
 	conn, rw, _, err := ws.HTTPUpgrader{Timeout: upgradeTimeout}.Upgrade(r, w)
 	if err != nil {
-		if conn != nil { // refused, but taken from net/http
+		if conn != nil { // the handshake failed after net/http had handed over the connection
 			_ = conn.Close()
 		}
 		return nil, nil, err
@@ -64,27 +66,29 @@ func (srv *Server) Upgrade(w http.ResponseWriter, r *http.Request, h Handler) (c
 		_ = conn.Close()
 		return nil, nil, err
 	}
-	// rw goes back to net/http or to the collector: 8 KiB a connection.
+	// rw is not kept: its buffers are 8 KiB for each connection.
 	early = make([]byte, rw.Reader.Buffered())
 	_, _ = io.ReadFull(rw.Reader, early)
 	return srv.NewConn(conn, h), early, nil
 }
 
-// NewConn returns the websocket of a connection whose handshake is done. It is
-// not read before [Conn.Serve].
+// NewConn returns the websocket on a connection whose handshake is done. It is
+// not read until [Conn.Serve].
 func (srv *Server) NewConn(conn net.Conn, h Handler) *Conn {
 	c := &Conn{server: srv, handler: h, conn: conn, in: reader{state: ws.StateServerSide}}
 	c.window, _ = conn.(windowed)
-	if sc, ok := conn.(syscall.Conn); ok && descriptors {
+	if sc, ok := conn.(syscall.Conn); ok && usesDescriptors {
 		if raw, err := sc.SyscallConn(); err == nil {
-			// Not called where the connection is closed: 0 is a descriptor too.
+			// Control does not call the function if the connection is closed. raw
+			// then stays nil, and descriptor, still 0, is never used.
 			_ = raw.Control(func(fd uintptr) { c.raw, c.descriptor = raw, int(fd) }) //nolint:gosec // a descriptor
 		}
 	}
 	return c
 }
 
-// begin runs f in a goroutine that Close waits for; it returns false once the server has closed.
+// begin runs f in a goroutine that Close waits for. If the server is closed, it
+// returns false and does not run f.
 func (srv *Server) begin(f func()) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
@@ -95,8 +99,8 @@ func (srv *Server) begin(f func()) bool {
 	return true
 }
 
-// Close returns when all goroutines have ended. Every connection must have
-// been closed or aborted before.
+// Close waits until all goroutines have ended. Every connection must have been
+// closed or aborted before.
 func (srv *Server) Close() {
 	srv.mu.Lock()
 	srv.closed = true

@@ -9,43 +9,48 @@ import (
 	"time"
 )
 
-// batch is how many bytes are written in one go where there is nothing to try:
-// neither descriptor nor window.
+// batch is how many bytes the background writer writes at a time to a
+// connection without non-blocking writes.
 const batch = 64 << 10
 
-// A writer is the writing side of a connection. Its lock is held while the
-// kernel copies, and no longer.
+// A writer is the writing side of a connection. Its lock is held while bytes
+// are copied to the kernel, not while a write waits for the network. The
+// exception is writeNow on a connection without non-blocking writes: that waits
+// for up to closeGrace.
 type writer struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	aborted bool      // and the descriptor may be another's
-	rest    []byte    // what the kernel has not taken of the frames begun
-	carried bool      // a carrier waits until it takes more
-	since   time.Time // when it last took something, with rest left
+	aborted    bool      // the descriptor may already belong to another connection
+	unsent     []byte    // what Next returned and the kernel has not accepted
+	background bool      // a background writer waits until the kernel accepts more
+	progress   time.Time // when the kernel last accepted bytes and left some unsent
 }
 
-// Flush writes what [Handler.Next] returns, until there is no more or the
-// kernel takes no more. In the latter case a goroutine, the carrier, goes on
-// when the kernel does. Flush never waits for the network. It returns the
-// error of Next, or why the network cannot be written to; the caller closes.
+// Flush writes what [Handler.Next] returns, until Next returns nothing or the
+// kernel accepts no more. In the latter case a goroutine, the background
+// writer, goes on once the kernel accepts bytes again. Flush does not wait for
+// the network. It returns the error of Next or of the write; the caller then
+// closes the connection.
 func (c *Conn) Flush() error {
 	_, _, err := c.flush(false)
 	return err
 }
 
-// flush also returns whether the kernel is stuck, and since when.
-func (c *Conn) flush(carrier bool) (stuck bool, since time.Time, err error) {
+// flush is Flush. background says that the background writer is the caller. It
+// also returns whether the kernel left bytes unsent, and when it last accepted
+// some.
+func (c *Conn) flush(background bool) (stuck bool, since time.Time, err error) {
 	w := &c.out
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	moved := false
 	for {
-		before := len(w.rest)
+		before := len(w.unsent)
 		if err := c.tryWrite(); err != nil {
 			return false, since, err
 		}
-		moved = moved || len(w.rest) < before
-		stuck = len(w.rest) > 0
+		moved = moved || len(w.unsent) < before
+		stuck = len(w.unsent) > 0
 		next, err := c.handler.Next(!stuck)
 		if err != nil {
 			return false, since, err
@@ -53,26 +58,27 @@ func (c *Conn) flush(carrier bool) (stuck bool, since time.Time, err error) {
 		if stuck || len(next) == 0 {
 			break
 		}
-		w.rest, moved = next, true
+		w.unsent, moved = next, true
 	}
 	if moved && stuck {
-		w.since = time.Now()
+		w.progress = time.Now()
 	}
-	since = w.since
-	if carrier {
-		w.carried = stuck
-	} else if stuck && !w.carried {
-		w.carried = c.server.begin(func() { c.carry(since) })
+	since = w.progress
+	if background {
+		w.background = stuck
+	} else if stuck && !w.background {
+		w.background = c.server.begin(func() { c.writeInBackground(since) })
 	}
 	return stuck, since, nil
 }
 
-// carry is the carrier: it goes on until the kernel has everything, or has
-// taken nothing for WriteTimeout.
-func (c *Conn) carry(since time.Time) {
+// writeInBackground is the background writer. It runs until nothing is unsent,
+// or the kernel has accepted nothing for WriteTimeout. since is when the kernel
+// last accepted bytes.
+func (c *Conn) writeInBackground(since time.Time) {
 	defer c.contain()
 	for {
-		latest, stuck, err := c.carryOn(since)
+		latest, stuck, err := c.awaitAndFlush(since)
 		if err != nil {
 			c.handler.Failed(err)
 			return
@@ -84,9 +90,9 @@ func (c *Conn) carry(since time.Time) {
 	}
 }
 
-// carryOn waits until the kernel takes something, and flushes. since is when
-// it last did.
-func (c *Conn) carryOn(since time.Time) (latest time.Time, stuck bool, err error) {
+// awaitAndFlush waits until the kernel accepts bytes, and flushes. since is
+// when it last accepted some. It returns the same moment after the flush.
+func (c *Conn) awaitAndFlush(since time.Time) (latest time.Time, stuck bool, err error) {
 	flush := func() { stuck, latest, err = c.flush(true) }
 	waited := c.conn.SetWriteDeadline(since.Add(c.server.WriteTimeout))
 	switch {
@@ -107,122 +113,125 @@ func (c *Conn) carryOn(since time.Time) (latest time.Time, stuck bool, err error
 	}
 	switch {
 	case errors.Is(waited, os.ErrDeadlineExceeded):
-		// Judged before another try: the kernel may have some room that it had
-		// all the time, too little to tell of.
+		// Check before the next attempt: the kernel may have had a little room
+		// all along, too little to report the connection as writable.
 		if c.stuckSince(since) {
 			return latest, true, ErrSlow
 		}
-		flush() // others have written
+		flush() // another Flush has made progress
 	case waited != nil:
 		return latest, true, waited
 	}
 	return latest, stuck, err
 }
 
-// tryWrite writes as much of rest as the kernel takes at once. Where the
-// connection has neither descriptor nor window that is nothing. The caller
-// holds the writer.
+// tryWrite writes as many unsent bytes as the kernel or the window accepts
+// without blocking. On a connection without non-blocking writes it writes
+// nothing. The caller holds mu.
 func (c *Conn) tryWrite() error {
 	w := &c.out
-	if len(w.rest) == 0 || !c.tries() {
+	if len(w.unsent) == 0 || !c.nonblocking() {
 		return nil
 	}
 	if c.window != nil {
-		n, err := c.window.TryWrite(w.rest)
-		w.took(n)
+		n, err := c.window.TryWrite(w.unsent)
+		w.advance(n)
 		return err
 	}
 	if w.aborted {
 		return net.ErrClosed
 	}
-	// Not through raw: its Write would wait for the carrier, and its Control
-	// costs as much as all else here that is not the kernel's.
-	n, err := send(c.descriptor, w.rest)
+	// raw.Write would wait for the background writer. raw.Control would double
+	// the time spent here outside of the kernel.
+	n, err := send(c.descriptor, w.unsent)
 	switch {
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
 		return nil
 	case err != nil:
 		return err
 	}
-	w.took(n)
+	w.advance(n)
 	return nil
 }
 
-// tries reports whether a write can be tried without waiting.
-func (c *Conn) tries() bool { return c.raw != nil || c.window != nil }
+// nonblocking reports whether the connection has non-blocking writes: through
+// its descriptor or its window.
+func (c *Conn) nonblocking() bool { return c.raw != nil || c.window != nil }
 
-// stuckSince reports whether the kernel has taken nothing of rest since then.
+// stuckSince reports whether bytes are unsent and the kernel has accepted none
+// since then.
 func (c *Conn) stuckSince(then time.Time) bool {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	return len(c.out.rest) > 0 && c.out.since.Equal(then)
+	return len(c.out.unsent) > 0 && c.out.progress.Equal(then)
 }
 
-// writeBatch writes the beginning of rest, as large as a batch, where there is
-// nothing to try. Only the carrier calls it, without the writer.
+// writeBatch writes the next batch on a connection without non-blocking writes.
+// Only the background writer calls it. It blocks, so mu must not be held.
 func (c *Conn) writeBatch() error {
 	w := &c.out
 	w.mu.Lock()
-	begin := w.rest[:min(len(w.rest), batch)]
+	begin := w.unsent[:min(len(w.unsent), batch)]
 	w.mu.Unlock()
 	if _, err := c.conn.Write(begin); err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.took(min(len(begin), len(w.rest))) // a close leaves nothing
-	w.since = time.Now()
+	w.advance(min(len(begin), len(w.unsent))) // a close drops what is unsent
+	w.progress = time.Now()
 	return nil
 }
 
-// Unwritten returns how many bytes that [Handler.Next] has returned the
-// browser cannot have read; at least, where that is not known exactly.
+// Unwritten returns how many of the bytes that [Handler.Next] returned have not
+// been written, so that the browser cannot have read them. On a connection
+// without non-blocking writes it is a lower bound.
 func (c *Conn) Unwritten() int {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	if !c.tries() {
-		return max(0, len(c.out.rest)-batch) // a batch may be on its way
+	if !c.nonblocking() {
+		return max(0, len(c.out.unsent)-batch) // writeBatch may be writing one
 	}
-	return len(c.out.rest)
+	return len(c.out.unsent)
 }
 
-// took cuts off what was written. The caller holds the writer.
-func (w *writer) took(n int) {
-	if w.rest = w.rest[n:]; len(w.rest) == 0 {
-		w.rest = nil
+// advance drops n bytes, which have been written. The caller holds mu.
+func (w *writer) advance(n int) {
+	if w.unsent = w.unsent[n:]; len(w.unsent) == 0 {
+		w.unsent = nil
 	}
 }
 
-// WriteNow writes a small frame where nothing else is being written, and
-// reports whether it is on its way.
+// WriteNow writes a small frame unless other bytes are still unsent. It reports
+// whether all of the frame was written.
 func (c *Conn) WriteNow(frame []byte) bool {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	return c.writeNow(frame)
 }
 
-// writeNow is WriteNow for a caller that holds the writer.
+// writeNow is WriteNow for a caller that holds mu.
 func (c *Conn) writeNow(frame []byte) bool {
-	if len(c.out.rest) > 0 {
+	if len(c.out.unsent) > 0 {
 		return false
 	}
-	if !c.tries() {
+	if !c.nonblocking() {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(closeGrace))
 		_, err := c.conn.Write(frame)
 		return err == nil
 	}
-	c.out.rest = frame
-	return c.tryWrite() == nil && len(c.out.rest) == 0
+	c.out.unsent = frame
+	return c.tryWrite() == nil && len(c.out.unsent) == 0
 }
 
-// writeLast writes a frame behind which nothing is written, and drops what the
-// kernel has not taken. It reports whether the frame is on its way, and whether
-// the kernel held the beginning of another.
-func (c *Conn) writeLast(frame []byte) (told, stuck bool) {
+// writeLast writes the connection's last frame and drops what is unsent. sent
+// reports whether the frame was written, stuck whether earlier bytes were
+// unsent.
+func (c *Conn) writeLast(frame []byte) (sent, stuck bool) {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	stuck = len(c.out.rest) > 0
-	told = c.writeNow(frame)
-	c.out.rest = nil
-	return told, stuck
+	stuck = len(c.out.unsent) > 0
+	sent = c.writeNow(frame)
+	c.out.unsent = nil
+	return sent, stuck
 }

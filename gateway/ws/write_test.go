@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The write deadline counts from when the kernel last took something, though
-// it has some room left that it does not tell of.
+// The write deadline counts from when the kernel last accepted bytes, also if
+// the kernel has room that is too little to report.
 func TestWriteTimeout(t *testing.T) {
 	t.Parallel()
 	const timeout = 3 * time.Second
@@ -19,7 +19,7 @@ func TestWriteTimeout(t *testing.T) {
 		u.send(bytes.Repeat([]byte("x"), 100_000))
 	}
 	u.conn.out.mu.Lock()
-	since := u.conn.out.since
+	since := u.conn.out.progress
 	u.conn.out.mu.Unlock()
 	u.wantFailed(t, ErrSlow)
 	if took := time.Since(since); took < timeout || took >= 2*timeout {
@@ -27,7 +27,7 @@ func TestWriteTimeout(t *testing.T) {
 	}
 }
 
-// A connection that was closed holds nothing of what the kernel did not take.
+// A closed connection holds no unsent bytes.
 func TestCloseKeepsNothing(t *testing.T) {
 	srv := newServer(t)
 	u := newUser()
@@ -38,7 +38,7 @@ func TestCloseKeepsNothing(t *testing.T) {
 	u.conn.Close(1000, "")
 	u.conn.out.mu.Lock()
 	defer u.conn.out.mu.Unlock()
-	if n := len(u.conn.out.rest); n != 0 {
+	if n := len(u.conn.out.unsent); n != 0 {
 		t.Errorf("%d bytes are kept", n)
 	}
 }

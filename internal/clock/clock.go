@@ -1,14 +1,15 @@
-// Package clock is a monotonic clock in one number, for state that there is
-// much of: a time.Time is three times as large. It is safe for concurrent use.
+// Package clock is a monotonic clock whose time is an int64. A time.Time takes
+// three times the memory, which counts in the state of each socket and address.
+// It is safe for concurrent use.
 package clock
 
 import "time"
 
-// Now returns the time in nanoseconds since a moment long ago. It never goes
-// back, also when the wall clock is corrected: a token bucket that was filled
-// by the wall clock would stay empty for as long as the correction is large.
+// Now returns the nanoseconds since a fixed time in the past. It never goes
+// back. With the wall clock, a token bucket would stay empty for as long as the
+// clock was set back.
 func Now() int64 { return int64(time.Since(epoch)) }
 
-// epoch is long ago, so that zero is in the past, also in a bubble of
-// testing/synctest, where the time begins in the year 2000.
+// epoch is 50 years before the start of the process, so that 0 is far in the
+// past for every caller, also where testing/synctest replaces the time.
 var epoch = time.Now().Add(-50 * 365 * 24 * time.Hour)

@@ -10,15 +10,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Admin is what the private listener serves. Packages mount their pages on it
+// Admin is the handler of the private listener. Packages mount their pages on it
 // before [Process.ServeAdmin].
 type Admin struct {
 	mux    *http.ServeMux
 	health *Health
-	paths  []string // that a person may want to open, for the status page
+	paths  []string // listed on the status page
 }
 
-// newAdmin returns the pages that every program has.
+// newAdmin returns an Admin with the pages of every program.
 func newAdmin(health *Health, metrics prometheus.Gatherer) *Admin {
 	a := &Admin{mux: http.NewServeMux(), health: health}
 	a.mux.HandleFunc("GET /{$}", a.status)
@@ -33,8 +33,9 @@ func newAdmin(health *Health, metrics prometheus.Gatherer) *Admin {
 	return a
 }
 
-// Mount serves GETs of a path, and names it on the status page. A path that
-// ends in a slash stands for all below it.
+// Mount serves GET requests for a path and lists it on the status page. A path
+// that ends in a slash includes all paths below it. Mount must not be called
+// while requests are served.
 func (a *Admin) Mount(path string, h http.Handler) {
 	a.mux.Handle("GET "+path, h)
 	a.paths = append(a.paths, path)
@@ -43,8 +44,8 @@ func (a *Admin) Mount(path string, h http.Handler) {
 // ServeHTTP implements http.Handler.
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
-// status is a page for a person at a terminal: what this process is and does.
+// status serves the status page: facts, state and paths, as text.
 func (a *Admin) status(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = fmt.Fprintf(w, "%s%-12s %s\n\n%s\n", a.health.known(), "state", a.health.state(), strings.Join(a.paths, "  "))
+	_, _ = fmt.Fprintf(w, "%s%-12s %s\n\n%s\n", a.health.factLines(), "state", a.health.summary(), strings.Join(a.paths, "  "))
 }

@@ -10,19 +10,20 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// BusConfig says where NATS is, and as whom to come.
+// BusConfig says where NATS is and how the program authenticates to it.
 type BusConfig struct {
-	NatsURL      string `required:"" placeholder:"nats://HOST:4222" help:"Address of NATS, or several with commas between them."`
-	NatsCreds    string `placeholder:"FILE" help:"Credentials of a NATS user, as nsc writes them."`
-	NatsNkey     string `placeholder:"FILE" help:"The seed of a NATS user's nkey."`
-	NatsUser     string `placeholder:"NAME" help:"Name of a NATS user, with --nats-password."`
-	NatsPassword string `placeholder:"WORD" help:"Its password; rather in the variable, for everybody on the machine can read a command line."`
-	NatsCA       string `placeholder:"FILE" help:"Certificates of the authority that signs those of NATS, where it is a private one. With it TLS is demanded, as with tls:// in the address."`
-	NatsCert     string `placeholder:"FILE" help:"Certificate by which NATS knows this program, with --nats-key."`
-	NatsKey      string `placeholder:"FILE" help:"Its key."`
+	NatsURL      string `required:"" placeholder:"nats://HOST:4222" help:"Address of NATS, or several, separated by commas."`
+	NatsCreds    string `placeholder:"FILE" help:"Credentials file of a NATS user, as nsc writes it."`
+	NatsNkey     string `placeholder:"FILE" help:"File with the nkey seed of a NATS user."`
+	NatsUser     string `placeholder:"NAME" help:"Name of a NATS user; requires --nats-password."`
+	NatsPassword string `placeholder:"WORD" help:"Password of the NATS user. Prefer the variable: command lines are visible to every user of the machine."`
+	NatsCA       string `placeholder:"FILE" help:"Certificates of the private authority that signs those of the NATS servers. TLS is then required, as with tls:// in the address."`
+	NatsCert     string `placeholder:"FILE" help:"Certificate by which this program authenticates to NATS; requires --nats-key."`
+	NatsKey      string `placeholder:"FILE" help:"Private key of --nats-cert."`
 }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error for the first setting that is invalid. It reads the
+// files that the settings name.
 func (c BusConfig) Validate() error {
 	ways := 0
 	for _, way := range []string{c.NatsCreds, c.NatsNkey, c.NatsUser} {
@@ -32,17 +33,18 @@ func (c BusConfig) Validate() error {
 	}
 	switch {
 	case strings.Trim(c.NatsURL, ", ") == "":
-		return errors.New("--nats-url is empty") // nats.go would take it for 127.0.0.1:4222
-	case !urls(c.NatsURL):
-		return errors.New("--nats-url is no list of addresses like nats://HOST:4222; a password in it with other than letters and digits goes into --nats-password")
+		return errors.New("--nats-url is empty") // for nats.go this means 127.0.0.1:4222
+	case !validURLs(c.NatsURL):
+		return errors.New("--nats-url is no list of addresses like nats://HOST:4222; if it contains a password with other characters than letters and digits, use --nats-user and --nats-password instead")
 	case ways > 1:
-		return errors.New("--nats-creds, --nats-nkey and --nats-user each say who this program is: one of them is enough")
+		return errors.New("--nats-creds, --nats-nkey and --nats-user are alternatives: one of them is enough")
 	case (c.NatsUser == "") != (c.NatsPassword == ""):
 		return errors.New("--nats-user and --nats-password go together")
 	case (c.NatsCert == "") != (c.NatsKey == ""):
 		return errors.New("--nats-cert and --nats-key go together")
 	}
-	// nats.go would look for some of them at each attempt to connect, and try for ever.
+	// nats.go opens some of these files at each attempt to connect. If one were
+	// missing, it would retry for ever.
 	for _, f := range []struct{ flag, path string }{
 		{"--nats-creds", c.NatsCreds}, {"--nats-nkey", c.NatsNkey}, {"--nats-ca", c.NatsCA}, {"--nats-cert", c.NatsCert}, {"--nats-key", c.NatsKey},
 	} {
@@ -56,8 +58,9 @@ func (c BusConfig) Validate() error {
 	return nil
 }
 
-// urls reports whether nats.go can read the list; its own error has the passwords in it.
-func urls(list string) bool {
+// validURLs reports whether nats.go can parse the list. The error of nats.go
+// would contain the passwords in it.
+func validURLs(list string) bool {
 	for address := range strings.SplitSeq(list, ",") {
 		if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
 			address = "nats://" + address
@@ -69,7 +72,7 @@ func urls(list string) bool {
 	return true
 }
 
-// options are those of the connection.
+// options returns the options for the connection.
 func (c BusConfig) options() (opts []nats.Option, err error) {
 	if c.NatsCreds != "" {
 		opts = append(opts, nats.UserCredentials(c.NatsCreds))
@@ -93,7 +96,7 @@ func (c BusConfig) options() (opts []nats.Option, err error) {
 	return opts, nil
 }
 
-// ConnectBus connects to the NATS that c says; see [Process.Connect].
+// ConnectBus connects to NATS as c says; see [Process.Connect].
 func (p *Process) ConnectBus(c BusConfig, role string, fail func(error)) (*nats.Conn, error) {
 	opts, err := c.options()
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
-// Every way of saying who one is opens a server that asks for it, and none other does.
+// Every kind of credentials connects. Wrong or missing ones do not.
 func TestCredentials(t *testing.T) {
 	user, err := nkeys.CreateUser()
 	if err != nil {
@@ -94,8 +94,8 @@ func TestBusConfig(t *testing.T) {
 	}
 }
 
-// A private authority is trusted when it is named, and a server that asks for
-// a certificate gets it.
+// --nats-ca makes a private authority trusted, and a server that requires a
+// client certificate gets it.
 func TestBusTLS(t *testing.T) {
 	dir := t.TempDir()
 	caKey, ca := certificate(t, nil, nil)
@@ -232,7 +232,7 @@ func keys(t *testing.T, create func() (nkeys.KeyPair, error)) nkeys.KeyPair {
 	return k
 }
 
-// Where a connection is to, an operator sees on the private /readyz and in a metric.
+// The private /readyz and a metric name the NATS server of a connection.
 func TestWhereabouts(t *testing.T) {
 	s := natstest.Start(t, func(o *server.Options) { o.ServerName = "nats-7" })
 	p := logged(t.Output())

@@ -58,7 +58,7 @@ func TestPublicAddressesAreRefusedInOpenMode(t *testing.T) {
 
 func TestExitCodes(t *testing.T) {
 	_, usage := parse(t, "--nonsense")
-	for want, err := range map[int]error{exitDrained: nil, exitFailed: io.EOF, exitUsage: usage} {
+	for want, err := range map[int]error{exitOK: nil, exitFailed: io.EOF, exitUsage: usage} {
 		if got := exitCode("test", err); got != want {
 			t.Errorf("%v: %d, want %d", err, got, want)
 		}
@@ -119,7 +119,7 @@ func get(t *testing.T, url string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// A connection that the bus refuses for good is told; one that is drained is not.
+// fail is called for a connection that NATS refuses for good, and not for one that is drained.
 func TestAConnectionClosedForGoodIsTold(t *testing.T) {
 	var log bytes.Buffer
 	s := natstest.Start(t)

@@ -12,31 +12,34 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Config is what every program has.
+// Config holds the settings that every program has.
 type Config struct {
-	Listen      string `default:"${listen}" help:"Address of the public listener. With PORT in the environment the default is :PORT."`
+	Listen      string `default:"${listen}" help:"Address of the public listener. If the environment has PORT, the default is :PORT."`
 	AdminListen string `default:"${admin_listen}" help:"Address of the private listener: /metrics, /debug/pprof, /readyz with reasons."`
 	Open        bool   `help:"Allow open mode on a public address: anyone who knows an id may emit to it and register it."`
-	Node        string `default:"${hostname}" help:"What people call this node: a label in receipts and on the private status page. Several nodes may have the same one."`
-	LogLevel    string `default:"info" enum:"debug,info,warn,error" help:"Least level that is logged: debug, info, warn or error."`
+	Node        string `default:"${hostname}" help:"Label of this node in receipts and on the private status page. Labels need not be unique."`
+	LogLevel    string `default:"info" enum:"debug,info,warn,error" help:"Lowest level that is logged: debug, info, warn or error."`
 
-	Healthcheck bool `env:"-" help:"Ask the program that runs beside this one, with the same variables, whether it lives: exit code 0 or 1. For containers."`
+	Healthcheck bool `env:"-" help:"Ask the running program whether it is alive and exit with code 0 or 1. It is found by --admin-listen or its variable. For containers."`
 
-	// No variable: DOIT_VERSION is what people call the tag of an image, in the same file of variables.
+	// It has no variable: files of variables often use DOIT_VERSION for the tag of an image.
 	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 }
 
-// Defaults are the values by which the programs' flags differ.
+// Defaults are the default values that differ between the programs.
 type Defaults struct {
 	Listen      string
 	AdminListen string
 }
 
-// ErrDone is returned by Parse when --help or --version was all that was asked for.
+// ErrDone is returned by Parse if --help, --version or --healthcheck has been
+// carried out and the program should exit with code 0.
 var ErrDone = errors.New("done")
 
-// Parse fills cfg, a struct with kong's tags, from flags and from the
-// environment: --max-body is DOIT_MAX_BODY, and so on. A flag wins.
+// Parse fills cfg, a pointer to a struct with kong's tags, from args and the
+// environment, and validates it. The variable of --max-body is DOIT_MAX_BODY,
+// and so on. A flag takes precedence over its variable. name and about are for
+// --help, which is written to stdout.
 func Parse(cfg any, name, about string, d Defaults, args []string, stdout io.Writer) error {
 	if port := os.Getenv("PORT"); port != "" {
 		d.Listen = ":" + port
@@ -61,7 +64,7 @@ func Parse(cfg any, name, about string, d Defaults, args []string, stdout io.Wri
 	switch {
 	case done:
 		return ErrDone
-	case errors.Is(err, errUnwell):
+	case errors.Is(err, errUnhealthy):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w (see --help)", ErrUsage, err)
@@ -69,15 +72,16 @@ func Parse(cfg any, name, about string, d Defaults, args []string, stdout io.Wri
 	return nil
 }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error for the first setting that is invalid.
 func (c Config) Validate() error {
 	if c.Node == "" || strings.ContainsAny(c.Node, " \t\r\n") {
-		return fmt.Errorf("--node is %q: a name without spaces is needed", c.Node)
+		return fmt.Errorf("--node is %q: it must be a name without spaces", c.Node)
 	}
 	return c.Allow(c.Listen)
 }
 
-// Allow refuses open mode on a public address, unless it is said to be meant.
+// Allow returns an error if address is not HOST:PORT, or is public and open mode
+// there is not permitted by --open.
 func (c Config) Allow(address string) error {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return fmt.Errorf("%q is not HOST:PORT: %w", address, err)
@@ -86,10 +90,10 @@ func (c Config) Allow(address string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is a public address, and in open mode anyone who reaches it may emit to every id and register as any id; "+
-		"if that is meant, say --open or DOIT_OPEN=1, else listen on 127.0.0.1", address)
+		"set --open or DOIT_OPEN=1 to allow that, or listen on 127.0.0.1", address)
 }
 
-// IsLoopback reports whether only this machine can reach a listener of the address.
+// IsLoopback reports whether only this machine can reach a listener on address.
 func IsLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -99,7 +103,8 @@ func IsLoopback(address string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Version is that of the module, as the build knows it.
+// Version returns the version of the main module from the build information, or
+// "(devel)".
 func Version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

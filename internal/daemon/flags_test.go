@@ -27,8 +27,8 @@ func TestBadValuesAreUsage(t *testing.T) {
 	}
 }
 
-// A file of variables often names the image's tag DOIT_VERSION: that is not a
-// wish to see the version and end.
+// The variable DOIT_VERSION does not set --version: files of variables often use
+// it for the tag of the image.
 func TestVersionHasNoVariable(t *testing.T) {
 	for _, value := range []string{"1.2.3", "1", "true"} {
 		t.Setenv("DOIT_VERSION", value)
@@ -43,7 +43,7 @@ func TestVersionHasNoVariable(t *testing.T) {
 	}
 }
 
-// --help and --version answer, whatever else is missing or wrong.
+// --help and --version answer also if other flags are missing or wrong.
 func TestHelpAlwaysHelps(t *testing.T) {
 	t.Setenv("PORT", "80")
 	for _, flag := range []string{"--help", "-h", "--version"} {
@@ -58,7 +58,7 @@ func TestHelpAlwaysHelps(t *testing.T) {
 	}
 }
 
-// Of PORT, DOIT_LISTEN and --listen the later wins.
+// --listen takes precedence over DOIT_LISTEN, and that over PORT.
 func TestPort(t *testing.T) {
 	t.Setenv("PORT", "8080")
 	t.Setenv("DOIT_OPEN", "true")

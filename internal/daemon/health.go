@@ -11,41 +11,47 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// Health knows whether the process can do its work. It is safe for concurrent use.
+// Health tells whether the process is ready, and facts about it for operators. It
+// is safe for concurrent use.
 type Health struct {
-	mu       sync.Mutex
+	mu sync.Mutex
+	// Guarded by mu, which is held while checks and facts are called.
 	stopping bool
 	checks   map[string]func() error
 	facts    map[string]func() string
 }
 
-// NewHealth returns a Health without checks: ready.
+// NewHealth returns a Health without checks: the process is ready.
 func NewHealth() *Health {
 	return &Health{checks: make(map[string]func() error), facts: make(map[string]func() string)}
 }
 
-// Check adds a condition of readiness.
+// Check adds a condition of readiness: the process is ready only if check
+// returns nil. check must not call the Health.
 func (h *Health) Check(name string, check func() error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.checks[name] = check
 }
 
-// Stop makes the process not ready, for good: it ends.
+// Stop makes the process not ready for good. It is called when the process
+// begins to stop.
 func (h *Health) Stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stopping = true
 }
 
-// Fact adds a line to the status page.
+// Fact adds a line to the status page and the private /readyz. fact must not
+// call the Health.
 func (h *Health) Fact(name string, fact func() string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.facts[name] = fact
 }
 
-// reasons says why the process is not ready, one a line.
+// reasons returns why the process is not ready, sorted. It is empty if the
+// process is ready.
 func (h *Health) reasons() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,11 +68,11 @@ func (h *Health) reasons() []string {
 	return reasons
 }
 
-// Mount puts /healthz and /readyz on a public router: yes or no, without reasons.
+// Mount adds the public /healthz and /readyz to r. They give no reasons.
 func (h *Health) Mount(r gin.IRouter) {
-	asked := []string{http.MethodGet, http.MethodHead} // wget --spider and many a balancer ask by HEAD
-	r.Match(asked, "/healthz", gin.WrapF(alive))
-	r.Match(asked, "/readyz", func(c *gin.Context) {
+	methods := []string{http.MethodGet, http.MethodHead} // wget --spider and many load balancers use HEAD
+	r.Match(methods, "/healthz", gin.WrapF(alive))
+	r.Match(methods, "/readyz", func(c *gin.Context) {
 		if len(h.reasons()) > 0 {
 			c.String(http.StatusServiceUnavailable, "not ready\n")
 			return
@@ -75,28 +81,30 @@ func (h *Health) Mount(r gin.IRouter) {
 	})
 }
 
+// alive serves /healthz: the process is alive if it answers.
 func alive(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") }
 
-// ready answers with what is known and, where the process is not ready, why.
+// ready serves the private /readyz: whether the process is ready, the reasons
+// if it is not, and all facts.
 func (h *Health) ready(w http.ResponseWriter, _ *http.Request) {
 	answer := "ready\n"
 	if reasons := h.reasons(); len(reasons) > 0 {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		answer = fmt.Sprintf("not ready\n%s\n", strings.Join(reasons, "\n"))
 	}
-	_, _ = fmt.Fprint(w, answer, h.known())
+	_, _ = fmt.Fprint(w, answer, h.factLines())
 }
 
-// state is one line: ready, or why not.
-func (h *Health) state() string {
+// summary returns "ready", or why the process is not ready, in one line.
+func (h *Health) summary() string {
 	if reasons := h.reasons(); len(reasons) > 0 {
 		return strings.Join(reasons, "; ")
 	}
 	return "ready"
 }
 
-// known is all facts, one a line.
-func (h *Health) known() string {
+// factLines returns all facts, each on its own line.
+func (h *Health) factLines() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var b strings.Builder

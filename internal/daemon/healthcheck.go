@@ -9,29 +9,30 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// healthcheckTime bounds the question whether the program is well.
-const healthcheckTime = 3 * time.Second
+// healthcheckTimeout bounds the request of --healthcheck.
+const healthcheckTimeout = 3 * time.Second
 
-// errUnwell is that the program that was asked about does not answer, or not well.
-var errUnwell = errors.New("not well")
+// errUnhealthy means that the running program did not answer /healthz with 200.
+var errUnhealthy = errors.New("not healthy")
 
-// AfterApply does what --healthcheck asks for, and nothing else: in an image
-// without a shell nobody else could ask. Where the private listener is it
-// knows as the program itself does, so that a container needs to be told only
-// in one way, by the environment. It asks whether the program lives, not
-// whether it is ready: to start it anew brings no bus back, and costs sockets.
+// AfterApply implements --healthcheck; kong calls it after parsing. It requests
+// /healthz from the running program. A flag of the program does this, because
+// an image without a shell has nothing else that could. It finds the
+// private listener by the same flag and variable as the running program. It
+// asks whether that is alive, not whether it is ready: a restart would not bring
+// NATS back, but would cost all sockets.
 func (c Config) AfterApply(k *kong.Kong) error {
 	if !c.Healthcheck {
 		return nil
 	}
-	client := http.Client{Timeout: healthcheckTime, Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy
+	client := http.Client{Timeout: healthcheckTimeout, Transport: &http.Transport{DisableKeepAlives: true}} // this transport uses no proxy
 	answer, err := client.Get(urlOf(c.AdminListen) + "/healthz")
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUnwell, err)
+		return fmt.Errorf("%w: %w", errUnhealthy, err)
 	}
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%w: %s", errUnwell, answer.Status)
+		return fmt.Errorf("%w: %s", errUnhealthy, answer.Status)
 	}
 	k.Exit(0)
 	return nil

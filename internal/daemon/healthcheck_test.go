@@ -25,7 +25,7 @@ func TestHealthcheck(t *testing.T) {
 	}
 }
 
-// A program that is not there, or is another, is not well: exit code 1.
+// If no program answers, or another one does, the exit code is 1.
 func TestHealthcheckFails(t *testing.T) {
 	gone := newServer(t, router.New())
 	gone.Shutdown()

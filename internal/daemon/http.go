@@ -14,26 +14,29 @@ import (
 )
 
 const (
-	// maxHeader bounds request line and headers; a GET /emit carries its data there.
+	// maxHeader bounds the request line and headers, in bytes. A GET /emit has
+	// its data there.
 	maxHeader = 128 << 10
-	// bodyTimeout bounds the time that the body of a request may take, also of
-	// one whose handler does not read it: net/http does then, after the answer.
+	// bodyTimeout bounds the reading of a request's body. If the handler does not
+	// read it, net/http does after the answer, and the bound holds as well.
 	bodyTimeout = 30 * time.Second
-	// answerTimeout bounds the time until an answer is written; polls set their own.
+	// answerTimeout bounds the time until an answer is written. Polls set their
+	// own.
 	answerTimeout = time.Minute
-	// lastRequests is how long requests in flight have when the server stops; an
-	// emit is answered within a second.
-	lastRequests = 1500 * time.Millisecond
+	// shutdownTimeout is how long Shutdown waits for requests in flight. An emit
+	// is answered within a second.
+	shutdownTimeout = 1500 * time.Millisecond
 )
 
-// A Server is a listener that is bound, and what serves it.
+// A Server is a bound listener and the HTTP server on it.
 type Server struct {
 	listener net.Listener
 	server   *http.Server
 	serving  sync.WaitGroup
 }
 
-// Bind binds the address, so that an error is known before anything starts.
+// Bind listens on a TCP address, HOST:PORT. It serves nothing yet, so an error
+// is known before anything starts. Shutdown must follow.
 func Bind(address string) (*Server, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -42,10 +45,10 @@ func Bind(address string) (*Server, error) {
 	return &Server{listener: listener}, nil
 }
 
-// Addr is the address that was bound.
+// Addr returns the address of the listener, with the actual port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// URL is how a program on this machine reaches the server.
+// URL returns the URL by which a program on this machine reaches the server.
 func (s *Server) URL() string { return urlOf(s.Addr()) }
 
 func urlOf(address string) string {
@@ -56,8 +59,9 @@ func urlOf(address string) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// Serve serves in a goroutine that Shutdown waits for, and tells fail if serving ends before.
-// There is no ReadTimeout: it would cut long polls.
+// Serve serves h in a goroutine, for which Shutdown waits. It calls fail if
+// serving ends before StopAccepting or Shutdown. The server has no ReadTimeout:
+// that would end long polls.
 func (s *Server) Serve(h http.Handler, log *slog.Logger, fail func(error)) {
 	s.server = &http.Server{
 		Handler:           boundBody(h),
@@ -74,6 +78,7 @@ func (s *Server) Serve(h http.Handler, log *slog.Logger, fail func(error)) {
 	})
 }
 
+// boundBody applies bodyTimeout to requests that have a body.
 func boundBody(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
@@ -83,16 +88,18 @@ func boundBody(h http.Handler) http.Handler {
 	})
 }
 
-// StopAccepting takes no new connections; those that are there are served on.
+// StopAccepting accepts no new connections. Requests on the present ones are
+// still served.
 func (s *Server) StopAccepting() { _ = s.listener.Close() }
 
-// Shutdown waits for requests in flight, not for long.
+// Shutdown stops accepting connections, waits 1.5 seconds at most for requests in
+// flight, and closes all connections.
 func (s *Server) Shutdown() {
 	s.StopAccepting()
 	if s.server == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lastRequests)
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	if s.server.Shutdown(ctx) != nil {
 		_ = s.server.Close()
@@ -100,7 +107,7 @@ func (s *Server) Shutdown() {
 	s.serving.Wait()
 }
 
-// MountPages puts what can only be read on r, by path.
+// MountPages adds pages, by path, to r. They are served for GET and HEAD.
 func MountPages(r gin.IRouter, pages map[string]http.Handler) {
 	for path, page := range pages {
 		r.Match([]string{http.MethodGet, http.MethodHead}, path, gin.WrapH(page))

@@ -32,7 +32,7 @@ func newProcess() *Process {
 	return NewProcess(Config{Node: "secret-node", AdminListen: "127.0.0.1:0", LogLevel: "error"}, io.Discard)
 }
 
-// Balancers and wget --spider ask by HEAD.
+// Load balancers and wget --spider use HEAD.
 func TestHealthByHead(t *testing.T) {
 	p := newProcess()
 	for name, s := range map[string]*Server{"public": newServer(t, p.NewRouter()), "private": newServer(t, p.Admin)} {
@@ -50,7 +50,7 @@ func TestHealthByHead(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// What tells about the inside is not on the public listener.
+// Pages for operators are not on the public listener.
 func TestPrivateIsPrivate(t *testing.T) {
 	p := newProcess()
 	p.Health.Check("nats", func() error { return errors.New("secret-reason") })
@@ -77,7 +77,7 @@ type brokenListener struct{ net.Listener }
 
 func (brokenListener) Accept() (net.Conn, error) { return nil, errors.New("broken") }
 
-// Shutdown waits for the goroutine that serves, and that one tells its failure.
+// Shutdown waits for the goroutine that serves, and that goroutine reports its error to fail.
 func TestShutdownWaitsForServe(t *testing.T) {
 	s, err := Bind("127.0.0.1:0")
 	if err != nil {
@@ -133,7 +133,7 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	s.Shutdown()
 }
 
-// Header lines as long as a GET's data may be pass; beyond it a client is told so.
+// Headers up to maxHeader are accepted; longer ones are answered with an error.
 func TestHeaderSize(t *testing.T) {
 	s := newServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.URL.RawQuery[:1])
@@ -184,7 +184,7 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// Wait tells a signal from a failure.
+// Wait distinguishes a signal from a failure.
 func TestWait(t *testing.T) {
 	p := newProcess()
 	ctx, fail := context.WithCancelCause(t.Context())
@@ -203,7 +203,7 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// A private listener that cannot be is said.
+// An address that the private listener cannot use is an error.
 func TestAdminPortInUse(t *testing.T) {
 	p := newProcess()
 	stop, err := p.ServeAdmin(func(err error) { t.Error(err) })

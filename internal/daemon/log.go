@@ -5,8 +5,9 @@ import (
 	"log/slog"
 )
 
-// NewLog returns the log of a process. Keys are fixed words; user ids,
-// payloads and credentials are never logged.
+// NewLog returns a text logger that writes records of the level or higher to w;
+// an unknown level means info. User ids, payloads and credentials must never be
+// logged.
 func NewLog(level string, w io.Writer) *slog.Logger {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {

@@ -1,6 +1,6 @@
-// Package daemon is what the three programs share as processes: command line
-// and environment, log, listeners, the NATS connection, health. It has no
-// domain words.
+// Package daemon is what the three programs have in common as processes: command
+// line and environment, log, listeners, NATS connection, health. It knows
+// nothing of sockets and events.
 package daemon
 
 import (
@@ -14,36 +14,39 @@ import (
 	"syscall"
 )
 
-// ErrUsage is wrapped by errors that the operator mends on the command line.
+// ErrUsage is wrapped by errors in the command line or the environment. The
+// program then exits with code 2.
 var ErrUsage = errors.New("bad usage")
 
 // Exit codes.
 const (
-	exitDrained = 0
-	exitFailed  = 1
-	exitUsage   = 2
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
 )
 
-// A Run does what a command is for, until it is done or the context ends.
+// A Run runs a command until it is done or ctx ends. args are the arguments
+// behind the command's name.
 type Run func(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
-// A Command is what a program does when its first argument is the command's name.
+// A Command is a command of a program. The program runs it if the first argument
+// is the command's name.
 type Command struct {
 	Name string
 	Run  Run
 }
 
-// Main runs a program until it returns. Its first argument may name a command:
-// serve, which is what the program does without one; healthcheck, which is
-// serve's --healthcheck; or one of more. SIGINT and SIGTERM end the context; a
-// second one ends the process at once.
+// Main runs a program and exits: with code 0, 1 after an error, or 2 after an
+// [ErrUsage]. The first argument may name a command: serve, which is the
+// default; healthcheck, which is serve with --healthcheck; or one of more.
+// SIGINT or SIGTERM ends the context. A second signal ends the process at once.
 func Main(name string, serve Run, more ...Command) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		signal.Stop(signals) // before anybody can see that the first has come
+		signal.Stop(signals) // before cancel, so that a second signal ends the process from the start of the shutdown
 		cancel()
 	}()
 	run, args, err := choose(os.Args[1:], commands(serve, more))
@@ -53,7 +56,7 @@ func Main(name string, serve Run, more ...Command) {
 	os.Exit(exitCode(name, err))
 }
 
-// commands are those of a program; the first is meant where none is named.
+// commands returns a program's commands. The first is the default.
 func commands(serve Run, more []Command) []Command {
 	healthcheck := func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return serve(ctx, append([]string{"--healthcheck"}, args...), stdout, stderr)
@@ -61,7 +64,8 @@ func commands(serve Run, more []Command) []Command {
 	return append([]Command{{"serve", serve}, {"healthcheck", healthcheck}}, more...)
 }
 
-// choose returns the command that the arguments name, and the arguments for it.
+// choose returns the command that the first argument names, or the default, and
+// the arguments for it.
 func choose(args []string, commands []Command) (Run, []string, error) {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return commands[0].Run, args, nil
@@ -73,12 +77,12 @@ func choose(args []string, commands []Command) (Run, []string, error) {
 		}
 		names[i] = c.Name
 	}
-	return nil, nil, fmt.Errorf("%w: there is no command %q: say %s, or nothing to serve (see --help)", ErrUsage, args[0], strings.Join(names, ", "))
+	return nil, nil, fmt.Errorf("%w: there is no command %q: use %s; without a command the program serves (see --help)", ErrUsage, args[0], strings.Join(names, ", "))
 }
 
 func exitCode(name string, err error) int {
 	if err == nil {
-		return exitDrained
+		return exitOK
 	}
 	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 	if errors.Is(err, ErrUsage) {

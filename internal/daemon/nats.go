@@ -12,42 +12,43 @@ import (
 )
 
 const (
-	// drainTime bounds the end of a NATS connection.
-	drainTime = 5 * time.Second
-	// dialTime bounds one attempt to connect.
-	dialTime = 2 * time.Second
-	// writeTime is how long the network may refuse bytes for NATS before the
-	// connection is given up. nats.go has one lock for all that is written, so
-	// every emit waits as long; after a second it is answered 503 anyway.
-	writeTime = time.Second
+	// drainTimeout bounds the draining of a NATS connection.
+	drainTimeout = 5 * time.Second
+	// dialTimeout bounds one attempt to connect.
+	dialTimeout = 2 * time.Second
+	// writeTimeout is how long a write to NATS may block before the connection is
+	// closed. nats.go writes under one lock, so every emit waits for a blocked
+	// write. An emit is answered 503 after a second anyway.
+	writeTimeout = time.Second
 )
 
-// Connect returns a connection that comes back by itself, however long the bus
-// is away; it need not be there yet. While it is away publishes fail at once:
-// nats.go would keep them and lose them with no error. role is what the
-// connection is for, its label in metrics. fail is told when the connection is
-// closed for good, which only a fault of ours or a refusal of the server brings about.
+// Connect returns a NATS connection that reconnects by itself and never gives
+// up. NATS need not be reachable yet. While it is not connected, publishes fail
+// at once: nats.go would otherwise buffer them and could lose them without an
+// error. role says what the connection is for; it is a label in metrics. fail is
+// called if the connection is closed for good: after a protocol error, or when
+// the server refuses the program.
 func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Option) (*nats.Conn, error) {
 	log := p.Log.With("connection", role)
 	labels := prometheus.Labels{"connection": role}
 	failures := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "doit_nats_errors_total", ConstLabels: labels,
-		Help: "What NATS refused, or its client could not do, by kind.",
+		Help: "Errors that NATS or its client reported, by kind.",
 	}, []string{"kind"})
 	for _, kind := range []string{"permissions", "subscriptions", "slow consumer", "other"} {
 		failures.WithLabelValues(kind)
 	}
 	opts = append([]nats.Option{
 		nats.Name(p.Config.Node + " " + role),
-		nats.SetCustomDialer(dialer{net.Dialer{Timeout: dialTime}}),
-		nats.FlusherTimeout(writeTime),
+		nats.SetCustomDialer(dialer{net.Dialer{Timeout: dialTimeout}}),
+		nats.FlusherTimeout(writeTimeout),
 		nats.MaxReconnects(-1),
 		nats.RetryOnFailedConnect(true),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(10 * time.Second),
-		nats.DrainTimeout(drainTime),
+		nats.DrainTimeout(drainTimeout),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("nats disconnected", "error", err)
@@ -69,7 +70,7 @@ func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Optio
 	p.Metrics.MustRegister(failures,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_nats_connected", ConstLabels: labels,
-			Help: "Whether the connection to NATS is there: 1 or 0.",
+			Help: "1 if connected to NATS, else 0.",
 		}, func() float64 {
 			if nc.IsConnected() {
 				return 1
@@ -78,17 +79,18 @@ func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Optio
 		}),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "doit_nats_reconnects_total", ConstLabels: labels,
-			Help: "How often the connection to NATS came back after it was lost.",
+			Help: "Reconnects to NATS.",
 		}, func() float64 { return float64(nc.Stats().Reconnects) }),
-		whereabouts{nc, prometheus.NewDesc("doit_nats_server_info",
-			"The server of NATS that the connection is to; always 1.", []string{"server", "cluster"}, labels)},
+		serverInfo{nc, prometheus.NewDesc("doit_nats_server_info",
+			"The NATS server that the program is connected to; the value is always 1.", []string{"server", "cluster"}, labels)},
 	)
-	p.Health.Fact("nats "+role, func() string { return where(nc) })
+	p.Health.Fact("nats "+role, func() string { return connectedTo(nc) })
 	return nc, nil
 }
 
-// where says for a person which server the connection is to.
-func where(nc *nats.Conn) string {
+// connectedTo describes the server that the connection is to, for the status
+// page.
+func connectedTo(nc *nats.Conn) string {
 	if !nc.IsConnected() {
 		return "not connected"
 	}
@@ -102,20 +104,21 @@ func where(nc *nats.Conn) string {
 	return text
 }
 
-// whereabouts is the metric that says it.
-type whereabouts struct {
+// A serverInfo collects the metric doit_nats_server_info.
+type serverInfo struct {
 	nc   *nats.Conn
 	desc *prometheus.Desc
 }
 
-func (w whereabouts) Describe(ch chan<- *prometheus.Desc) { ch <- w.desc }
+func (w serverInfo) Describe(ch chan<- *prometheus.Desc) { ch <- w.desc }
 
-func (w whereabouts) Collect(ch chan<- prometheus.Metric) {
+func (w serverInfo) Collect(ch chan<- prometheus.Metric) {
 	if w.nc.IsConnected() {
 		ch <- prometheus.MustNewConstMetric(w.desc, prometheus.GaugeValue, 1, w.nc.ConnectedServerName(), w.nc.ConnectedClusterName())
 	}
 }
 
+// kind returns the label of an error in doit_nats_errors_total.
 func kind(err error) string {
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
@@ -130,11 +133,13 @@ func kind(err error) string {
 
 var lastToken = regexp.MustCompile(`"([^" ]*\.)[^". ]*"`)
 
-// withoutID is the text of an error without the last token of a subject in it, which is a user's id.
+// withoutID returns the text of an error without the last tokens of the subjects
+// in it, which are user ids.
 func withoutID(err error) string { return lastToken.ReplaceAllString(err.Error(), `"$1…"`) }
 
-// A dialer makes connections that end with a write that fails. nats.go would
-// drop what it wanted to write, subscriptions too, and go on.
+// A dialer makes connections that close themselves if a write fails. nats.go
+// would drop the bytes of that write, including subscriptions, and keep the
+// connection.
 type dialer struct{ net.Dialer }
 
 func (d dialer) Dial(network, address string) (net.Conn, error) {
@@ -155,23 +160,23 @@ func (c conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Drain lets go of all subscriptions, sends what is queued and returns when
-// the connection is closed; nats.go's own returns before.
+// Drain unsubscribes, sends what is queued and returns when the connection is
+// closed, after drainTimeout at the latest. Unlike nats.Conn.Drain it waits.
 func Drain(nc *nats.Conn) {
 	nc.SetClosedHandler(nil)
 	closed := nc.StatusChanged(nats.CLOSED)
 	if err := nc.Drain(); err != nil {
-		nc.Close() // not connected: there is nothing to drain
+		nc.Close() // not connected: nothing can be drained
 		return
 	}
 	select {
 	case <-closed:
-	case <-time.After(drainTime):
+	case <-time.After(drainTimeout):
 		nc.Close()
 	}
 }
 
-// Connected is the check that the bus is there.
+// Connected returns a check for [Health.Check]: the connection is up.
 func Connected(nc *nats.Conn) func() error {
 	return func() error {
 		if nc.IsConnected() {

@@ -49,8 +49,8 @@ func connect(t *testing.T, url string, log io.Writer) *nats.Conn {
 	return nc
 }
 
-// A program may start before its bus. While that is away a publish fails at
-// once, and is not sent later; then all works by itself.
+// A program may start before NATS. Until NATS is reachable a publish fails at
+// once and is not sent later. Then the connection works by itself.
 func TestTheBusMayComeLater(t *testing.T) {
 	log := &lockedBuffer{}
 	s := natstest.Start(t)
@@ -141,7 +141,7 @@ func TestDrain(t *testing.T) {
 	natstest.Await(t, "disconnect", func() bool { return !away.IsConnected() })
 	began := time.Now()
 	Drain(away)
-	if took := time.Since(began); !away.IsClosed() || took > drainTime/2 {
+	if took := time.Since(began); !away.IsClosed() || took > drainTimeout/2 {
 		t.Errorf("closed: %v, after %v", away.IsClosed(), took)
 	}
 }
@@ -168,7 +168,7 @@ func metric(t *testing.T, p *Process, name string, labels ...string) float64 {
 	return 0
 }
 
-// An operator sees by the metrics that NATS was away and what it refuses; the log names no user.
+// The metrics show that NATS was away and what it refused. The log names no user.
 func TestBusMetrics(t *testing.T) {
 	log := &lockedBuffer{}
 	s := natstest.Start(t, func(o *server.Options) {
@@ -213,8 +213,8 @@ func TestBusMetrics(t *testing.T) {
 	}
 }
 
-// A bus that stands still takes no bytes any more: publishes fail soon, as
-// when it is away, and when it goes on all is subscribed.
+// If NATS hangs and accepts no bytes, publishes soon fail as if it were away.
+// When it goes on, all subscriptions are restored.
 func TestTheBusStandsStill(t *testing.T) {
 	s := natstest.Start(t, natstest.MaxPayload(2<<20))
 	proxy := natstest.StartProxy(t, s)
@@ -255,7 +255,7 @@ func TestTheBusStandsStill(t *testing.T) {
 	}
 }
 
-// What could not be written is not forgotten by going on: the connection ends.
+// A failed write ends the connection, so the client cannot go on without those bytes.
 func TestAFailedWriteEndsTheConnection(t *testing.T) {
 	s := natstest.Start(t)
 	c, err := dialer{}.Dial("tcp", s.Addr().String())

@@ -13,13 +13,14 @@ import (
 	"github.com/ramainen/doit-socket/internal/router"
 )
 
-// A Process is what a program has besides its engines.
+// A Process holds what every program has: configuration, log, metrics, health
+// and the pages of the private listener.
 type Process struct {
 	Config  Config
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
 	Health  *Health
-	Admin   *Admin // the private listener's pages
+	Admin   *Admin
 }
 
 // NewProcess returns a process that logs to stderr.
@@ -46,7 +47,8 @@ func (p *Process) NewRouter() *router.Router {
 	return r
 }
 
-// ServeAdmin serves the private listener until stop is called.
+// ServeAdmin serves the private listener until stop is called. It calls fail if
+// serving ends before.
 func (p *Process) ServeAdmin(fail func(error)) (stop func(), err error) {
 	admin, err := Bind(p.Config.AdminListen)
 	if err != nil {
@@ -57,7 +59,8 @@ func (p *Process) ServeAdmin(fail func(error)) (stop func(), err error) {
 	return admin.Shutdown, nil
 }
 
-// Wait returns when the context ends: nil after a signal, else what failed.
+// Wait waits until ctx ends. It returns nil if ctx was canceled without a cause,
+// as by a signal: the process is then not ready. Else it returns the cause.
 func (p *Process) Wait(ctx context.Context) error {
 	<-ctx.Done()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A browser that does not send what it announced, or does not read what it
-// asked for, does not keep its connection, whatever it asked.
+// The connection of a browser that does not send the body it announced, or does
+// not read the answer, is closed, on every path.
 func TestSlowBrowsers(t *testing.T) {
 	for name, c := range map[string]struct {
 		request string

@@ -1,5 +1,5 @@
-// Package origin knows the origins of pages that may connect, and can be told
-// of others while it is asked.
+// Package origin decides which pages may connect, by their origin. The allowed
+// origins can be changed at any time.
 package origin
 
 import (
@@ -12,19 +12,20 @@ import (
 	"sync/atomic"
 )
 
-// A Pattern is a set of origins: one, those of all hosts below a domain, or any.
+// A Pattern is a set of origins: one origin, those of all subdomains of a
+// domain, or all.
 type Pattern struct {
-	any    bool
-	below  bool // host is a domain, and only what is below it is meant
+	any    bool // all origins
+	below  bool // the subdomains of host, at any depth, without host itself
 	scheme string
 	host   string
-	port   int // 0 is the scheme's own
+	port   int // 0 is the scheme's default
 }
 
 var originForm = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://(\*\.)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]+))?$`)
 
-// parse reads what a browser sends as Origin, and what an operator
-// writes of it. Case, and the port that the scheme has anyway, mean nothing.
+// parse parses an Origin header or an operator's pattern. It ignores case and
+// drops the scheme's default port.
 func parse(s string) (p Pattern, ok bool) {
 	if s == "null" {
 		return Pattern{host: "null"}, true
@@ -49,7 +50,7 @@ func parse(s string) (p Pattern, ok bool) {
 
 var defaultPorts = map[string]int{"http": 80, "https": 443}
 
-// UnmarshalText reads one of a list of flags.
+// UnmarshalText parses one element of a flag's list.
 func (p *Pattern) UnmarshalText(text []byte) error {
 	s := strings.TrimSpace(string(text))
 	if s == "*" {
@@ -58,44 +59,47 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	}
 	var ok bool
 	if *p, ok = parse(s); !ok {
-		return fmt.Errorf("%q is no origin: write scheme and host, with a port if it is not the scheme's own, without a path, "+
-			"other letters than a-z as browsers send them (xn--...): https://shop.example, https://*.shop.example or http://localhost:8080", s)
+		return fmt.Errorf("%q is not an origin: write scheme and host without a path, and the port if it is not the scheme's default, "+
+			"such as https://shop.example, https://*.shop.example or http://localhost:8080; "+
+			"write an internationalized host as browsers send it (xn--...)", s)
 	}
 	return nil
 }
 
-// covers reports whether a page of origin page is meant.
-func (p Pattern) covers(page Pattern) bool {
+// matches reports whether the pattern includes the origin page.
+func (p Pattern) matches(page Pattern) bool {
 	if p.below && strings.HasSuffix(page.host, "."+p.host) {
 		p.below, p.host = false, page.host
 	}
 	return p == page
 }
 
-// A Policy says which pages may connect. The zero value lets all of them. It
-// is safe for concurrent use.
+// A Policy says which origins may connect. The zero value allows all. It is safe
+// for concurrent use.
 type Policy struct {
 	patterns atomic.Pointer[[]Pattern]
 }
 
-// NewPolicy returns a policy that allows the origins of the patterns; with none, any.
+// NewPolicy returns a policy that allows the origins of the patterns. Without
+// patterns it allows all.
 func NewPolicy(patterns []Pattern) *Policy {
 	p := new(Policy)
 	p.Set(patterns)
 	return p
 }
 
-// Set replaces the patterns. With none any origin is allowed.
+// Set replaces the patterns. Without patterns all origins are allowed.
 func (p *Policy) Set(patterns []Pattern) { p.patterns.Store(&patterns) }
 
-// Allows reports whether the request may come from where it comes from.
+// Allows reports whether the request's Origin header is allowed.
 //
-// A request without an Origin passes: programs send none, and browsers send
-// none with the GETs of a page of this very origin. That is no hole. Browsers
-// send it with every websocket handshake and with every request whose answer a
-// page of another origin could read. What such a page can send without it, a
-// GET whose answer it cannot read, opens a session whose id it does not learn.
-// No cookie means anything here, so nothing is done in the visitor's name.
+// A request without the header is allowed: programs send none, and browsers send
+// none with the GETs of a page of the same origin. This is safe. Browsers send
+// the header with every websocket handshake, and with every request whose answer
+// a page of another origin could read. Without it such a page can only send a
+// GET whose answer it cannot read: that opens a session, whose id the page does
+// not learn. The server reads no cookies, so the request has no rights of the
+// visitor's.
 func (p *Policy) Allows(r *http.Request) bool {
 	patterns := p.patterns.Load()
 	sent := r.Header["Origin"]
@@ -104,5 +108,5 @@ func (p *Policy) Allows(r *http.Request) bool {
 	}
 	page, ok := parse(sent[0])
 	ok = ok && len(sent) == 1 && !page.below
-	return slices.ContainsFunc(*patterns, func(one Pattern) bool { return one.any || ok && one.covers(page) })
+	return slices.ContainsFunc(*patterns, func(one Pattern) bool { return one.any || ok && one.matches(page) })
 }

@@ -19,10 +19,10 @@ func patterns(t testing.TB, list string) (patterns []Pattern) {
 	return patterns
 }
 
-// from is a request of a page of the origin.
+// from returns a request with the Origin header.
 func from(origin string) *http.Request { return &http.Request{Header: http.Header{"Origin": {origin}}} }
 
-// What is allowed can be changed while it is asked.
+// The allowed origins can be replaced.
 func TestPolicySet(t *testing.T) {
 	const shop, news = "https://shop.example", "https://news.example"
 	var p Policy
@@ -57,7 +57,7 @@ func TestBadOrigins(t *testing.T) {
 
 var fuzzedBelow = regexp.MustCompile(`^https://[a-z0-9._-]*\.below\.example(:0*443)?$`)
 
-// What is let in is what the list says, by a reading of its own.
+// Policy agrees with an independent implementation of the patterns.
 func FuzzOrigin(f *testing.F) {
 	for _, s := range []string{"https://a.below.example", "HTTPS://A.below.example:443", "https://below.example", "null", "*", "https://*.below.example", "https://evil.example/.below.example", "https://a.below.example:0443", "https://[::1].below.example", "https://a.below.example:0"} {
 		f.Add(s)

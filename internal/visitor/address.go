@@ -1,6 +1,6 @@
-// Package visitor knows what the edges need of a visitor: the address that
-// counts, behind proxies or not, and limits for each address that say how long
-// to wait. It knows neither sockets' protocols nor users.
+// Package visitor finds the address of a visitor, behind proxies or not, and
+// limits sockets and rates for each address. It knows neither the protocols of
+// sockets nor users.
 package visitor
 
 import (
@@ -13,10 +13,10 @@ import (
 	"sync/atomic"
 )
 
-// A Network is an address or a CIDR, as an operator writes it.
+// A Network is an address or a CIDR block, as an operator writes it.
 type Network struct{ prefix netip.Prefix }
 
-// UnmarshalText reads one of a list of flags.
+// UnmarshalText parses one element of a flag's list.
 func (n *Network) UnmarshalText(text []byte) error {
 	s := strings.TrimSpace(string(text))
 	prefix, err := netip.ParsePrefix(s)
@@ -27,23 +27,24 @@ func (n *Network) UnmarshalText(text []byte) error {
 		prefix = netip.PrefixFrom(one, one.BitLen())
 	}
 	if err == nil && prefix.Addr().Is4In6() {
-		// No address that is compared with it is written like this.
+		// The addresses that are compared with it are unmapped (canonical).
 		prefix, err = prefix.Addr().Unmap().Prefix(prefix.Bits() - 96)
 	}
 	if err != nil {
-		return fmt.Errorf("%q is no address: write 10.1.2.3, 10.0.0.0/8 or fd00::/8", s)
+		return fmt.Errorf("%q is not an address or a network: write 10.1.2.3, 10.0.0.0/8 or fd00::/8", s)
 	}
 	n.prefix = prefix.Masked()
 	return nil
 }
 
-// canonical returns an address in the one spelling that is compared and counted.
+// canonical returns an address in the form that is compared and counted:
+// unmapped and without a zone.
 func canonical(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // AddressConfig says how a visitor's address is found.
 type AddressConfig struct {
-	TrustedProxies []Network `placeholder:"ADDRESS|CIDR" help:"The proxies before this server: for what they pass on, the address that counts is the last in X-Forwarded-For that is not itself one of them."`
-	LimitLoopback  bool      `help:"Let the limits per address hold for 127.0.0.0/8 and ::1 too."`
+	TrustedProxies []Network `placeholder:"ADDRESS|CIDR" help:"Addresses of the proxies in front of this server. For a request that they pass on, the limits per address count the last address in X-Forwarded-For that is not one of them."`
+	LimitLoopback  bool      `help:"Apply the limits per address to 127.0.0.0/8 and ::1 too."`
 }
 
 // Addresses finds the addresses of visitors. Its fields are set before its
@@ -52,14 +53,14 @@ type Addresses struct {
 	AddressConfig
 	Log *slog.Logger
 
-	warned atomic.Bool // of a proxy that is not trusted
+	warned atomic.Bool // warnOfProxy has logged
 }
 
-// Of returns the address for which the request counts against the limits per
-// address, and the zero address where these do not apply to it.
+// Of returns the address that the limits per address count for a request. It
+// returns the zero address if they do not apply to the request.
 //
-// IPv6 counts by /64, which is the least that one customer has. A connection
-// without an address (in memory, a Unix socket) counts for none.
+// An IPv6 address counts as its /64, the smallest network that a customer gets.
+// A connection without an address (in memory, a Unix socket) is exempt.
 func (as *Addresses) Of(r *http.Request) netip.Addr {
 	var peer netip.Addr
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -77,11 +78,11 @@ func (as *Addresses) Of(r *http.Request) netip.Addr {
 	}
 }
 
-// clientAddress returns the address of the client that asked the first of the
-// trusted proxies: the first entry from the right, where the nearest proxy
-// wrote, that is not itself a trusted proxy. What stands left of it is the
-// browser's to invent. Where a proxy wrote something else than an address, the
-// last address that is known counts.
+// clientAddress returns the address of the client: peer, unless that is a
+// trusted proxy, else the rightmost entry of X-Forwarded-For that is not a
+// trusted proxy. Each proxy appends the address that it saw, so a browser can
+// forge only the entries left of that one. At an entry that is not an address
+// it returns the address right of it.
 func clientAddress(peer netip.Addr, forwarded []string, trusted []Network) netip.Addr {
 	last := peer
 	for _, header := range slices.Backward(forwarded) {
@@ -109,7 +110,7 @@ func isTrusted(a netip.Addr, trusted []Network) bool {
 	return slices.ContainsFunc(trusted, func(n Network) bool { return n.prefix.Contains(a) })
 }
 
-// forwardedAddress reads an entry of X-Forwarded-For. Some proxies put a port behind it.
+// forwardedAddress parses an entry of X-Forwarded-For. Some proxies add a port.
 func forwardedAddress(entry string) (netip.Addr, error) {
 	if at, err := netip.ParseAddrPort(entry); err == nil {
 		return canonical(at.Addr()), nil
@@ -118,9 +119,9 @@ func forwardedAddress(entry string) (netip.Addr, error) {
 	return canonical(a), err
 }
 
-// warnOfProxy says once that a proxy beside this server is not trusted. Its
-// browsers then share one address, so the limits per address do nothing, where
-// that is loopback, or too much.
+// warnOfProxy logs once that a proxy on this machine or a private network is not
+// trusted. All its browsers then have its address: they share one limit, or,
+// if it is loopback, have none.
 func (as *Addresses) warnOfProxy(peer netip.Addr, h http.Header) {
 	beside := peer.IsLoopback() || peer.IsPrivate() || peer.IsLinkLocalUnicast()
 	forwards := h["X-Forwarded-For"] != nil || h["X-Real-Ip"] != nil || h["Forwarded"] != nil

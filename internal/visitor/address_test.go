@@ -40,7 +40,7 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// Who counts, by what the connection says and what proxies wrote.
+// The address that counts for a remote address and X-Forwarded-For headers.
 func TestClientAddress(t *testing.T) {
 	trusted := networks(t, "127.0.0.1", "10.0.0.0/8", "fd00::/8", "::ffff:192.168.0.0/112")
 	for _, c := range []struct {
@@ -49,13 +49,13 @@ func TestClientAddress(t *testing.T) {
 		want      string
 	}{
 		{"203.0.113.1:1", nil, "203.0.113.1"},
-		{"203.0.113.1:1", []string{"198.51.100.7"}, "203.0.113.1"}, // anybody can write that
-		{"127.0.0.2:1", []string{"198.51.100.7"}, "exempt"},        // and only what is named is trusted
+		{"203.0.113.1:1", []string{"198.51.100.7"}, "203.0.113.1"}, // the peer is not trusted: the header may be forged
+		{"127.0.0.2:1", []string{"198.51.100.7"}, "exempt"},        // a proxy on loopback is not trusted unless it is named
 		{"127.0.0.1:1", nil, "exempt"},
 		{"127.0.0.1:1", []string{"198.51.100.7"}, "198.51.100.7"},
 		{"10.9.9.9:1", nil, "10.9.9.9"},
 		{"10.9.9.9:1", []string{"198.51.100.7"}, "198.51.100.7"},
-		{"10.9.9.9:1", []string{"1.1.1.1, 2.2.2.2,198.51.100.7"}, "198.51.100.7"}, // what stands left is invented
+		{"10.9.9.9:1", []string{"1.1.1.1, 2.2.2.2,198.51.100.7"}, "198.51.100.7"}, // the entries left of it may be forged
 		{"10.9.9.9:1", []string{"1.1.1.1", "2.2.2.2", "198.51.100.7"}, "198.51.100.7"},
 		{"10.9.9.9:1", []string{"1.1.1.1, 198.51.100.7, 10.1.1.1", "127.0.0.1"}, "198.51.100.7"}, // a chain of ours
 		{"10.9.9.9:1", []string{"127.0.0.1, 198.51.100.7"}, "198.51.100.7"},
@@ -102,8 +102,8 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-// Whatever a browser writes, behind a proxy of ours it counts for the address
-// that the proxy saw, and without one for its own.
+// With any forged header, a browser behind a trusted proxy counts by the address
+// that the proxy saw, and without a proxy by its own.
 func FuzzForwarded(f *testing.F) {
 	for _, s := range []string{"", "198.51.100.7", "10.0.0.1, 127.0.0.1", "[::1]:80,x", ",,,", "fe80::1%x", "unknown", "::ffff:10.0.0.1", "\"[2001:db8::1]\"", strings.Repeat("10.0.0.1,", 100)} {
 		f.Add(s)
@@ -143,7 +143,7 @@ func (l *lockedBuilder) String() string {
 	return l.b.String()
 }
 
-// A proxy beside the server that is not named is warned of, once.
+// An untrusted proxy on this machine or a private network causes one warning.
 func TestProxyIsWarnedOf(t *testing.T) {
 	for name, c := range map[string]struct {
 		peer, header string

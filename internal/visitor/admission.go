@@ -8,13 +8,13 @@ import (
 	"sync/atomic"
 )
 
-// Limits are how many sockets there may be. docs/decisions/0006 says why the
-// defaults are what they are. Zero values are no limits, not defaults: the tags
-// carry those, and [DefaultLimits] gives them to tests.
+// Limits bound the sockets of a node. Zero means no limit. The tags hold the
+// defaults, and [DefaultLimits] returns them to tests. docs/decisions/0006 gives
+// the reasons for them.
 type Limits struct {
-	MaxSockets              int `default:"100000" help:"Sockets on this node; beyond it new ones are answered 503. 0 is no limit."`
-	MaxSocketsPerAddress    int `default:"2000" help:"Sockets from one address (IPv6: from one /64); beyond it new ones are answered 429. 0 is no limit."`
-	MaxHandshakesPerAddress int `default:"100" help:"New sockets a second from one address, ten seconds' worth of them at once; beyond it they are answered 429. 0 is no limit."`
+	MaxSockets              int `default:"100000" help:"Most sockets on this node. Further ones are answered 503. 0 means no limit."`
+	MaxSocketsPerAddress    int `default:"2000" help:"Most sockets from one address (IPv6: from one /64). Further ones are answered 429. 0 means no limit."`
+	MaxHandshakesPerAddress int `default:"100" help:"Most new sockets a second from one address, in bursts of up to ten seconds' worth. Further ones are answered 429. 0 means no limit."`
 }
 
 // DefaultLimits returns the defaults of the flags.
@@ -22,7 +22,7 @@ func DefaultLimits() Limits {
 	return Limits{MaxSockets: 100_000, MaxSocketsPerAddress: 2000, MaxHandshakesPerAddress: 100}
 }
 
-// Validate says what is wrong with the limits.
+// Validate returns an error for the first limit that is out of range.
 func (l Limits) Validate() error {
 	within := func(flag string, value, most int) error {
 		if value < 0 || value > most {
@@ -37,14 +37,14 @@ func (l Limits) Validate() error {
 	)
 }
 
-// A Limit names what a visitor has exceeded; "" is nothing.
+// A Limit names a limit that a visitor would exceed; "" means none.
 type Limit string
 
-// The limits of [Limits].
+// The names of the fields of [Limits].
 const (
-	Sockets              Limit = "max sockets"        // there are MaxSockets
-	SocketsPerAddress    Limit = "address sockets"    // the address has MaxSocketsPerAddress
-	HandshakesPerAddress Limit = "address handshakes" // the address opens too many a second
+	Sockets              Limit = "max sockets"        // MaxSockets
+	SocketsPerAddress    Limit = "address sockets"    // MaxSocketsPerAddress
+	HandshakesPerAddress Limit = "address handshakes" // MaxHandshakesPerAddress
 )
 
 // An Admission counts the sockets of a node and of each address. [Admission.Admit]
@@ -66,11 +66,12 @@ func NewAdmission(l Limits) *Admission {
 	return a
 }
 
-// SetLimits replaces the limits. They hold for what comes; the sockets that are there stay.
+// SetLimits replaces the limits for later calls of Admit. Sockets that are
+// admitted stay.
 func (a *Admission) SetLimits(l Limits) { a.limits.Store(&l) }
 
-// Admit counts one more socket, or says which limit it would exceed. The zero
-// address is exempt from the limits per address.
+// Admit counts one more socket and returns "", or returns the limit that it
+// would exceed. The zero address is exempt from the limits per address.
 func (a *Admission) Admit(address netip.Addr) (exceeded Limit) {
 	limits := a.limits.Load()
 	a.mu.Lock()
@@ -91,7 +92,7 @@ func (a *Admission) Admit(address netip.Addr) (exceeded Limit) {
 	return ""
 }
 
-// Release counts a socket off that was admitted.
+// Release uncounts a socket that was admitted for the address.
 func (a *Admission) Release(address netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

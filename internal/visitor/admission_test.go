@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// An address has a bucket for as long as it owes tokens. A stranger with very
-// many networks does not make the server remember them.
+// An address has a bucket while that is not full. So very many addresses do not
+// take memory for ever.
 func TestBucketsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b Buckets
@@ -25,7 +25,7 @@ func TestBucketsAreForgotten(t *testing.T) {
 	})
 }
 
-// An address that owes tokens is remembered through any sweep.
+// A sweep keeps the buckets that are not full.
 func TestBucketsAreOwed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b Buckets
@@ -74,7 +74,7 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
-// A new limit that is wrong is said to be.
+// A limit that is out of range is an error that names its flag.
 func TestLimits(t *testing.T) {
 	if err := DefaultLimits().Validate(); err != nil {
 		t.Error(err)

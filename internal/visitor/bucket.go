@@ -2,17 +2,17 @@ package visitor
 
 import "time"
 
-// Burst is how much of a rate may come at once: what the rate allows in this time.
+// Burst is the size of a full bucket, as the time in which the rate fills it.
 const Burst = 10 * time.Second
 
-// A Bucket limits a rate. It is a token bucket in one number, the moment at
-// which it is full again (the generic cell rate algorithm); zero is a full
-// bucket. It has no lock: its owner has one.
+// A Bucket is a token bucket. Its value is the time, by [clock.Now], at which it
+// will be full (the generic cell rate algorithm); zero is a full bucket. It is
+// not safe for concurrent use.
 type Bucket int64
 
-// Take takes a token. It returns 0 if there was one, and otherwise how long
-// the caller has to wait for the next. now is [clock.Now]; rate is in tokens a
-// second, 0 is no limit.
+// Take takes a token and returns 0. If the bucket is empty, it takes none and
+// returns how long to wait for the next. now is [clock.Now]. rate is in tokens a
+// second; 0 means no limit.
 func (b *Bucket) Take(now int64, rate int) (wait time.Duration) {
 	if rate == 0 {
 		return 0
@@ -25,5 +25,6 @@ func (b *Bucket) Take(now int64, rate int) (wait time.Duration) {
 	return 0
 }
 
-// Full reports whether no token is missing: the bucket is as good as a new one.
+// Full reports whether the bucket is full at the time now. It then equals a new
+// bucket.
 func (b Bucket) Full(now int64) bool { return int64(b) <= now }

@@ -8,7 +8,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/clock"
 )
 
-// minSweep is the number of buckets below which no sweep is worth its time.
+// minSweep is the number of buckets below which they are not swept.
 const minSweep = 1024
 
 // Buckets are token buckets by address. The zero value is ready for use. It is
@@ -16,8 +16,8 @@ const minSweep = 1024
 type Buckets struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	buckets map[netip.Addr]Bucket // those that are not known to be full
-	sweepAt int                   // at so many buckets the full ones are looked for
+	buckets map[netip.Addr]Bucket // an absent bucket is full
+	sweepAt int                   // the number of buckets at which they are swept next
 }
 
 // Take takes a token of the address's bucket; see [Bucket.Take].
@@ -39,12 +39,12 @@ func (b *Buckets) Take(address netip.Addr, rate int) (wait time.Duration) {
 	return 0
 }
 
-// sweep drops the full buckets, of which nothing is left to know. It runs when
-// the number of buckets has doubled since the last time. So there are never
-// more than twice as many as took a token within [Burst], and an insertion
-// costs the same on average however many there are. The caller holds mu.
+// sweep drops the full buckets. It runs when the number of buckets has doubled
+// since the last sweep. So there are at most minSweep buckets or twice as many as
+// took a token within [Burst], and an insertion takes constant amortized time.
+// The caller holds mu.
 func (b *Buckets) sweep(now int64) {
-	alive := make(map[netip.Addr]Bucket) // a new map: one never gives memory back
+	alive := make(map[netip.Addr]Bucket) // a new map, because a map never shrinks
 	for address, bucket := range b.buckets {
 		if !bucket.Full(now) {
 			alive[address] = bucket

@@ -10,16 +10,16 @@ import (
 var (
 	// ErrEvent is returned for an event name that is not UTF-8 or is [Reserved].
 	ErrEvent = errors.New("the event name is not UTF-8 or is reserved by Socket.IO")
-	// ErrData is returned for an argument that is not one JSON text in UTF-8.
+	// ErrData is returned for an argument that is not one JSON value in UTF-8.
 	ErrData = errors.New("the data is not JSON in UTF-8")
-	// ErrPayload is returned for a message from the bus that is not a JSON
-	// array, in UTF-8, with an event name first.
+	// ErrPayload is returned for a message from NATS that is not a JSON array in
+	// UTF-8 whose first element is the event name.
 	ErrPayload = errors.New("the message is not a JSON array [\"event\", ...] in UTF-8")
 )
 
-// Reserved reports whether a Socket.IO client refuses to receive an event of
-// this name: socket.io-parser 4 answers it by closing the connection, older
-// clients mistake it for an event of their own.
+// Reserved reports whether Socket.IO clients use the event name themselves. If
+// they receive such an event, clients with socket.io-parser 4 close the
+// connection, and older clients take it for their own event.
 func Reserved(event string) bool {
 	switch event {
 	case "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener":
@@ -28,17 +28,17 @@ func Reserved(event string) bool {
 	return false
 }
 
-// Encode returns the payload ["event", arg, ...]. The arguments are checked
-// here, once, and travel byte for byte from here to the browser: key order,
-// the spelling of numbers and escapes survive.
+// Encode returns the payload ["event", arg, ...]. It returns [ErrEvent] or
+// [ErrData] if the event or an argument is invalid. The browser gets the
+// arguments byte for byte: key order, number formats and escapes are kept.
 func Encode(event string, args ...[]byte) ([]byte, error) {
 	if Reserved(event) || !utf8.ValidString(event) {
 		return nil, ErrEvent
 	}
 	size := len(event) + 4
 	for _, arg := range args {
-		// json.Valid lets any bytes stand inside a string: ask for UTF-8 too,
-		// or one page in an old code page closes its receivers' websockets.
+		// json.Valid accepts any bytes inside a string. Text that is not UTF-8
+		// would make browsers close their websockets.
 		if !utf8.Valid(arg) || !json.Valid(arg) {
 			return nil, ErrData
 		}
@@ -51,9 +51,10 @@ func Encode(event string, args ...[]byte) ([]byte, error) {
 	return append(payload, ']'), nil
 }
 
-// Check says whether a message from the bus can be sent to a socket. Anyone
-// with access to the bus may have published it, so it is looked at for shape,
-// UTF-8 and a reserved name; nothing else is the gateway's business.
+// Check returns nil if a message from NATS can be sent to sockets, else
+// [ErrPayload] or [ErrEvent]. Any NATS client may have published the message.
+// Check looks at its shape, its encoding and the event name, and at nothing
+// else.
 func Check(payload []byte) error {
 	if !utf8.Valid(payload) || !json.Valid(payload) {
 		return ErrPayload
@@ -90,8 +91,8 @@ func Check(payload []byte) error {
 	return nil
 }
 
-// AppendString appends s, which must be UTF-8, as a JSON string. Only what
-// RFC 8259 demands is escaped: encoding/json would write < > & for HTML.
+// AppendString appends s, which must be UTF-8, to b as a JSON string. It escapes
+// only what RFC 8259 demands; encoding/json would also escape < > & for HTML.
 func AppendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')

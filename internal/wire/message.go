@@ -1,21 +1,21 @@
 package wire
 
-// A Message is an event, or an operation, on its way to the sockets of one
-// user. Its options travel as headers; a message without options has none.
+// A Message is an event for the sockets of one user, or an operation on them.
+// Its options are sent as NATS headers; a message without options has none.
 type Message struct {
-	// Subject is the user's; see [Subject].
+	// Subject is the subject of the user; see [Subject].
 	Subject string
 	// Payload is the JSON array ["event", arg, ...], as [Encode] returns it.
-	// An operation has none.
+	// An operation has no payload.
 	Payload []byte
-	// Op asks for something other than delivery: [OpCount] or [OpDisconnect].
+	// Op is the operation: [OpCount], [OpDisconnect], or "" to deliver the event.
 	Op string
 	// Except is the Socket.IO id of a socket that does not get the event.
 	Except string
 }
 
-// Header returns the message's options as headers, nil if it has none. The
-// result has the underlying type of a NATS header.
+// Header returns the message's options as headers, or nil if it has none. The
+// result can be converted to a nats.Header.
 func (m Message) Header() map[string][]string {
 	var h map[string][]string
 	for _, option := range []struct{ name, value string }{{HeaderOp, m.Op}, {HeaderExcept, m.Except}} {
@@ -30,8 +30,8 @@ func (m Message) Header() map[string][]string {
 	return h
 }
 
-// ParseMessage reads what was published: the opposite of [Message.Header].
-// Headers that this version does not know are ignored.
+// ParseMessage returns the message that was published: it is the inverse of
+// [Message.Header]. It ignores unknown headers.
 func ParseMessage(subject string, header map[string][]string, payload []byte) Message {
 	m := Message{Subject: subject, Payload: payload}
 	if len(header) > 0 {

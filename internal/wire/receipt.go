@@ -6,17 +6,19 @@ import (
 	"strconv"
 )
 
-// Headers of a message are options; a gateway ignores those that it does not know.
+// Headers of a message are its options. A gateway ignores unknown headers.
 const (
-	// HeaderOp asks for something other than delivery: [OpCount] or [OpDisconnect].
+	// HeaderOp is the operation: [OpCount] or [OpDisconnect]. Without it the
+	// event is delivered.
 	HeaderOp = "Doit-Op"
-	// HeaderAck asks for the browsers' own acknowledgements and says how many
-	// milliseconds the publisher waits for them. Reserved: gateways deliver the
-	// event and do not ask.
+	// HeaderAck is reserved for asking browsers for acks. Its value is how long
+	// the publisher waits for them, in milliseconds. Gateways ignore it and
+	// deliver the event.
 	HeaderAck = "Doit-Ack"
-	// HeaderExcept names a socket that is left out, by its Socket.IO id.
+	// HeaderExcept is the Socket.IO id of a socket that does not get the event.
 	HeaderExcept = "Doit-Except"
-	// HeaderID names the message, for whoever keeps a log. Gateways ignore it.
+	// HeaderID is an id of the message, for logs of NATS messages. Gateways
+	// ignore it.
 	HeaderID = "Doit-Id"
 )
 
@@ -28,23 +30,23 @@ const (
 	OpDisconnect = "disconnect"
 )
 
-// ErrReceipt is returned for an answer that is no receipt.
+// ErrReceipt is returned for bytes that are not a [Receipt] or not a [Stat].
 var ErrReceipt = errors.New("not a receipt")
 
-// A Receipt is a gateway's answer to a message: on the wire "sockets node",
-// a decimal number, a space, a name.
+// A Receipt is a gateway's answer to a message. On the wire it is "sockets
+// node": a decimal number, a space and the label.
 type Receipt struct {
 	Sockets int    // how many sockets of the user took the event
-	Node    string // the label of the gateway that answers; several may have the same
+	Node    string // the label of the gateway that answers; labels need not be unique
 }
 
-// Append appends the receipt's bytes.
+// Append appends the encoded receipt to b.
 func (r Receipt) Append(b []byte) []byte {
 	b = strconv.AppendInt(b, int64(r.Sockets), 10)
 	return append(append(b, ' '), r.Node...)
 }
 
-// ParseReceipt reads what [Receipt.Append] wrote.
+// ParseReceipt decodes a receipt. It returns [ErrReceipt] if it is malformed.
 func ParseReceipt(data []byte) (Receipt, error) {
 	count, node, ok := bytes.Cut(data, []byte{' '})
 	n, err := strconv.Atoi(string(count))
@@ -54,7 +56,7 @@ func ParseReceipt(data []byte) (Receipt, error) {
 	return Receipt{Sockets: n, Node: string(node)}, nil
 }
 
-// A Stat is a gateway's answer on [SubjectStat]: on the wire
+// A Stat is a gateway's answer to a message on [SubjectStat]. On the wire it is
 // "sockets users node".
 type Stat struct {
 	Sockets int    // connected sockets, registered or not
@@ -62,13 +64,13 @@ type Stat struct {
 	Node    string // as in [Receipt]
 }
 
-// Append appends the stat's bytes.
+// Append appends the encoded stat to b.
 func (s Stat) Append(b []byte) []byte {
 	b = append(strconv.AppendInt(b, int64(s.Sockets), 10), ' ')
 	return Receipt{Sockets: s.Users, Node: s.Node}.Append(b)
 }
 
-// ParseStat reads what [Stat.Append] wrote.
+// ParseStat decodes a stat. It returns [ErrReceipt] if it is malformed.
 func ParseStat(data []byte) (Stat, error) {
 	sockets, rest, _ := bytes.Cut(data, []byte{' '})
 	n, err := strconv.Atoi(string(sockets))

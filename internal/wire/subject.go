@@ -1,7 +1,7 @@
 // Package wire is the contract between ingest and gateway: the NATS subject of
-// a user, the bytes of an event, the headers of its options and the receipt.
-// docs/protocol.md describes the same for other programs; its version is
-// [Version]. The package holds no state and is safe for concurrent use.
+// a user, the encoding of events, the headers for their options, and receipts.
+// docs/protocol.md describes it for other programs; [Version] is its version.
+// The package has no state and is safe for concurrent use.
 package wire
 
 import (
@@ -17,20 +17,22 @@ const Version = 1
 const (
 	// MaxID is the length of the longest user id, in bytes.
 	MaxID = 256
-	// maxPlainID is the length of the longest id that stands in a subject as it is.
-	maxPlainID = 128
+	// maxVerbatimID is the length of the longest id that a subject contains
+	// unencoded, in bytes.
+	maxVerbatimID = 128
 	// MaxProject is the length of the longest project name, in bytes.
 	MaxProject = 64
 	// MaxReceivers is how many users one emit may name.
 	MaxReceivers = 1000
 )
 
-// SubjectStat asks every gateway for its [Stat].
+// SubjectStat is where every gateway answers a message with its [Stat].
 const SubjectStat = "doit.stat"
 
-// SubjectLeft is where a gateway of a cluster says that it has given up a
-// user, whose subject is the message. Between servers that news takes its time,
-// and an emit that meets it on the way is passed on to where nobody hears it.
+// SubjectLeft is where a gateway announces that it has unsubscribed from a user;
+// the message is the user's subject. In a NATS cluster the unsubscription takes
+// time to reach the other servers. Until then they pass the user's events to a
+// server that has no subscription for them.
 const SubjectLeft = "doit.left"
 
 var (
@@ -40,31 +42,34 @@ var (
 	ErrProject = errors.New("a project name is 1 to 64 characters of A-Z a-z 0-9 _ -")
 )
 
-// Subject returns the NATS subject of a user. The default project is "".
+// Subject returns the NATS subject of a user: user.<id>, or
+// app.<project>.user.<id> if project is not "". It returns [ErrID] or
+// [ErrProject] if one is invalid.
 //
-// An id of up to 128 characters from A-Z a-z 0-9 _ - stands as it is; any
-// other is written as '=' and the base64url of its bytes. '=' is in neither
-// alphabet, so no two ids share a subject, and none yields a wildcard or a
-// second token: this encoding is what keeps register {"userid":"*"} from
-// hearing everybody (NATS permissions do not).
+// An id of up to 128 characters from A-Z a-z 0-9 _ - is used unencoded. Any
+// other is encoded as '=' and the base64url of its bytes. '=' is in neither
+// alphabet, so no two ids share a subject, and no id yields a wildcard or a
+// second token. Without the encoding, register {"userid":"*"} would subscribe to
+// every user; NATS permissions do not prevent that.
 func Subject(project, id string) (string, error) {
 	if id == "" || len(id) > MaxID || !utf8.ValidString(id) {
 		return "", ErrID
 	}
 	prefix := "user."
 	if project != "" {
-		if len(project) > MaxProject || !plain(project) {
+		if len(project) > MaxProject || !verbatim(project) {
 			return "", ErrProject
 		}
 		prefix = "app." + project + ".user."
 	}
-	if len(id) <= maxPlainID && plain(id) {
+	if len(id) <= maxVerbatimID && verbatim(id) {
 		return prefix + id, nil
 	}
 	return prefix + "=" + base64.RawURLEncoding.EncodeToString([]byte(id)), nil
 }
 
-func plain(s string) bool {
+// verbatim reports whether s consists of A-Z a-z 0-9 _ - only.
+func verbatim(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {

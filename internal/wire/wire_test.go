@@ -149,7 +149,7 @@ func FuzzSubject(f *testing.F) {
 	})
 }
 
-// What Encode makes passes Check, is JSON, and holds the event and the data as they were.
+// The result of Encode passes Check, is JSON, and contains the event and the arguments unchanged.
 func FuzzEncode(f *testing.F) {
 	f.Add("alert", []byte(`{"a":1}`))
 	f.Add("вход 😀\n\u2028", []byte(`"<b>\/"`))
@@ -176,7 +176,7 @@ func FuzzEncode(f *testing.F) {
 	})
 }
 
-// Check decides about any bytes without failing.
+// Check does not panic for any bytes.
 func FuzzCheck(f *testing.F) {
 	f.Add([]byte(`["alert","hi"]`))
 	f.Add([]byte(` [ "q\"]" ]`))
@@ -194,7 +194,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// What a message asks for survives the bus, and a plain event has no headers at all.
+// The options of a message survive NATS, and a message without options has no headers.
 func TestMessageOptions(t *testing.T) {
 	if h := (Message{Subject: "user.42", Payload: []byte(`["e"]`)}).Header(); h != nil {
 		t.Errorf("a message without options has the headers %v", h)
