@@ -1,6 +1,7 @@
 package legacy
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,12 +24,17 @@ type golden[T any] struct {
 
 func readGolden[T any](t *testing.T, file string) []golden[T] {
 	t.Helper()
-	text, err := os.ReadFile(file)
+	compressed, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = compressed.Close() }()
+	text, err := gzip.NewReader(compressed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var cases []golden[T]
-	if err := json.Unmarshal(text, &cases); err != nil {
+	if err := json.NewDecoder(text).Decode(&cases); err != nil {
 		t.Fatal(err)
 	}
 	if len(cases) < 300 {
@@ -58,7 +64,7 @@ func TestFormAsQS(t *testing.T) {
 		Text  string
 		Texts []string
 	}
-	for _, c := range readGolden[map[string]answers](t, "testdata/qs-golden.json") {
+	for _, c := range readGolden[map[string]answers](t, "testdata/qs-golden.json.gz") {
 		f := mustParseForm(t, c.Input)
 		got := map[string]answers{}
 		for _, name := range []string{"id", "message", "data", "a"} {

@@ -14,7 +14,7 @@ func TestQueryAsQuerystring(t *testing.T) {
 		Name   string
 		Values []string
 	}
-	for _, c := range readGolden[[]wanted](t, "testdata/querystring-golden.json") {
+	for _, c := range readGolden[[]wanted](t, "testdata/querystring-golden.json.gz") {
 		got := []wanted{}
 		for _, p := range parseQuery(c.Input) {
 			got = append(got, wanted{p.name, p.values})

@@ -1,6 +1,6 @@
 // Package siotest is Socket.IO clients for tests, on raw frames: what they
-// send and read is what is on the wire. Conn is a session that returns errors,
-// Tab the same in a test, and Client a page. Only tests and test programs import it.
+// send and read is what is on the wire. Client is a page in a test, and Tab its
+// connection, packet by packet; Page and Conn are the same, returning errors. Only tests and test programs import it.
 package siotest
 
 import (
@@ -23,7 +23,7 @@ type Event struct {
 // A Client is one connected page. It answers heartbeats by itself.
 type Client struct {
 	t      testing.TB
-	conn   *Conn
+	page   *Page
 	events chan Event
 	acks   chan string
 	closed chan struct{}
@@ -41,7 +41,7 @@ func Dial(t testing.TB, base string, o Options) *Client {
 	if err != nil {
 		t.Fatalf("connect: %v", err)
 	}
-	c := &Client{t: t, conn: conn, events: make(chan Event, 1<<16), acks: make(chan string, 1<<10), closed: make(chan struct{})}
+	c := &Client{t: t, page: &Page{conn}, events: make(chan Event, 1<<16), acks: make(chan string, 1<<10), closed: make(chan struct{})}
 	joined := make(chan struct{}, 1)
 	go c.read(joined)
 	t.Cleanup(c.Close)
@@ -59,7 +59,7 @@ func (c *Client) read(joined chan<- struct{}) {
 	defer close(c.closed)
 	for c.err == nil {
 		var packet string
-		if packet, c.err = c.conn.Next(time.Time{}); c.err == nil {
+		if packet, c.err = c.page.Next(time.Time{}); c.err == nil {
 			c.err = c.handle(packet, joined)
 		}
 	}
@@ -88,14 +88,14 @@ func (c *Client) Closed() <-chan struct{} { return c.closed }
 
 // Close ends the connection without a word. Closing twice is fine.
 func (c *Client) Close() {
-	c.conn.Close()
+	c.page.Close()
 	<-c.closed
 }
 
 // Send sends a raw Engine.IO packet.
 func (c *Client) Send(packet string) {
 	c.t.Helper()
-	if err := c.conn.Send(packet); err != nil {
+	if err := c.page.Send(packet); err != nil {
 		c.t.Fatalf("send %.80q: %v", packet, err)
 	}
 }

@@ -1,9 +1,7 @@
 package siotest
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/gobwas/ws"
 )
 
 // Patience is how long a test waits for what must come.
@@ -32,29 +28,24 @@ func (o Options) String() string {
 	return fmt.Sprintf("EIO %d websocket", o.EIO)
 }
 
-// A Conn is an Engine.IO session on one raw connection, packet by packet. It
-// is cheap enough for fifteen thousand beside the server, and asks only when
-// it is told to: a polling one polls while a packet is awaited, and at no other time.
+// A Conn is an Engine.IO session, packet by packet. It is cheap enough for
+// fifteen thousand beside the server, and asks only when it is told to: a
+// polling one polls while a packet is awaited, and at no other time.
 //
 // One goroutine receives. Another may send meanwhile; where a poll waits, that
-// takes a second connection. Errors do not hold addresses, so that like ones can be counted.
+// takes a second connection.
 type Conn struct {
 	Options
-	Net    net.Conn      // a test may write to it and end it
-	In     *bufio.Reader // reads from Net
-	Host   string        // host:port of the server
-	Opened string        // the open packet
-	SID    string        // the session's id, from the open packet
+	Raw
+	Host   string // host:port of the server
+	Opened string // the open packet
+	SID    string // the session's id, from the open packet
 
 	query string   // in place of the session's own, if it is not empty
 	got   []string // packets received, not yet returned
 
-	asking sync.Mutex // held during a request on Net; taken before mu
-	second sync.Mutex // held during a request on beside; taken before mu
-
-	mu     sync.Mutex
-	beside *Conn // for requests while a poll waits; guarded by mu
-	closed bool  // guarded by mu
+	asking sync.Mutex // held during a request on Raw; no other lock is taken under it
+	second second
 }
 
 // NewConn returns a session that says nothing yet, on a connection to host.
@@ -62,7 +53,16 @@ func NewConn(conn net.Conn, host string, o Options) *Conn {
 	if o.EIO == 0 {
 		o.EIO = 4
 	}
-	return &Conn{Options: o, Net: conn, In: bufio.NewReaderSize(conn, 512), Host: host}
+	return &Conn{Options: o, Raw: newRaw(conn), Host: host}
+}
+
+// Begin connects to the URL of a server and says nothing yet.
+func Begin(base string, o Options) (*Conn, error) {
+	raw, host, err := dial(base)
+	if err != nil {
+		return nil, err
+	}
+	return NewConn(raw.Net, host, o), nil
 }
 
 // Connect opens a session at the URL of a server and waits for the open packet.
@@ -93,25 +93,6 @@ func DialSocket(base, query string) (*Conn, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// Begin connects to the URL of a server and says nothing yet.
-func Begin(base string, o Options) (*Conn, error) {
-	host := strings.TrimPrefix(base, "http://")
-	conn, err := net.DialTimeout("tcp", host, Patience)
-	if err != nil {
-		return nil, Cause(err)
-	}
-	return NewConn(conn, host, o), nil
-}
-
-// Cause takes the addresses from an error of package net.
-func Cause(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err
-	}
-	return err
 }
 
 // target is path and query of the session's requests.
@@ -186,51 +167,26 @@ func (c *Conn) ReadOpen() error {
 	return nil
 }
 
-// ReadUpgrade reads the answer to a websocket's handshake.
-func (c *Conn) ReadUpgrade(deadline time.Time) error {
-	_ = c.Net.SetReadDeadline(deadline)
-	resp, err := http.ReadResponse(c.In, nil)
-	if err != nil {
-		return Cause(err)
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		_ = resp.Body.Close()
-		return ws.StatusError(resp.StatusCode)
-	}
-	return nil
-}
-
-// Write writes bytes as they are.
-func (c *Conn) Write(b []byte) error {
-	_ = c.Net.SetWriteDeadline(time.Now().Add(Patience))
-	_, err := c.Net.Write(b)
-	return Cause(err)
-}
-
 // Send sends a packet.
 func (c *Conn) Send(packet string) error {
-	if !c.Polling {
+	switch {
+	case !c.Polling:
 		return c.Write(Frame(packet))
+	case c.asking.TryLock():
+		defer c.asking.Unlock()
+		return c.post(c.PostPacket(packet))
+	default:
+		return c.second.post(c.Host, c.PostPacket(packet))
 	}
-	return c.post(packet)
 }
-
-// A CloseError is how the server said that the session is over.
-type CloseError struct {
-	Code ws.StatusCode // of the websocket's close frame; 0 on polling
-	Text string
-}
-
-func (e CloseError) Error() string { return fmt.Sprintf("closed by the server: %d %s", e.Code, e.Text) }
 
 // Receive returns the next packet, whatever it is. A deadline of zero is none.
 func (c *Conn) Receive(deadline time.Time) (string, error) {
+	if !c.Polling && len(c.got) == 0 {
+		return c.readText(deadline)
+	}
 	for len(c.got) == 0 {
-		receive := c.readFrame
-		if c.Polling {
-			receive = c.poll
-		}
-		if err := receive(deadline); err != nil {
+		if err := c.poll(deadline); err != nil {
 			return "", err
 		}
 	}
@@ -242,56 +198,6 @@ func (c *Conn) Receive(deadline time.Time) (string, error) {
 // Buffered returns how many packets have been received and not yet returned.
 func (c *Conn) Buffered() int { return len(c.got) }
 
-// Next returns the next packet for the page. It answers heartbeats and passes over noops.
-func (c *Conn) Next(deadline time.Time) (string, error) {
-	for {
-		packet, err := c.Receive(deadline)
-		if err != nil {
-			return "", err
-		}
-		switch packet {
-		case "":
-			return "", errors.New("empty packet")
-		case "1":
-			return "", CloseError{}
-		case "2":
-			if err := c.Send("3"); err != nil {
-				return "", fmt.Errorf("pong: %w", err)
-			}
-		case "3", "6":
-		default:
-			return packet, nil
-		}
-	}
-}
-
-func (c *Conn) readFrame(deadline time.Time) error {
-	_ = c.Net.SetReadDeadline(deadline)
-	f, err := ws.ReadFrame(c.In)
-	switch {
-	case err != nil:
-		return Cause(err)
-	case f.Header.OpCode == ws.OpClose:
-		code, text := ws.ParseCloseFrameData(f.Payload)
-		return CloseError{code, text}
-	case f.Header.OpCode != ws.OpText || !f.Header.Fin:
-		return fmt.Errorf("frame %+v", f.Header)
-	}
-	c.got = append(c.got, string(f.Payload))
-	return nil
-}
-
-// Goodbye tells the server that the page goes, and closes.
-func (c *Conn) Goodbye() {
-	if c.Polling {
-		_ = c.Send("1")
-	} else {
-		goodbye := ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
-		_ = c.Write(ws.MustCompileFrame(ws.MaskFrameInPlace(goodbye)))
-	}
-	c.Close()
-}
-
 // Reset ends the connection with a RST, as a machine does that is switched off and on.
 func (c *Conn) Reset() {
 	_ = c.Net.(*net.TCPConn).SetLinger(0)
@@ -300,11 +206,6 @@ func (c *Conn) Reset() {
 
 // Close ends the connection without a word, from any goroutine.
 func (c *Conn) Close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
 	_ = c.Net.Close()
-	if c.beside != nil {
-		c.beside.Close()
-	}
+	c.second.close()
 }

@@ -1,10 +1,17 @@
 package siotest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/gobwas/ws"
 )
+
+// A Page is a session that answers heartbeats and speaks Socket.IO. It returns
+// errors, for tests that count them.
+type Page struct{ *Conn }
 
 // Registration is the packet that registers an id, with a callback.
 func Registration(id string) string { return `421["register",{"userid":"` + id + `"}]` }
@@ -13,26 +20,49 @@ func Registration(id string) string { return `421["register",{"userid":"` + id +
 const Registered = `431[{"ok":true}]`
 
 // Join joins the namespace "/". Clients before EIO 4 do not ask for it.
-func (c *Conn) Join() error {
-	if c.EIO == 4 {
-		if err := c.Send("40"); err != nil {
+func (p *Page) Join() error {
+	if p.EIO == 4 {
+		if err := p.Send("40"); err != nil {
 			return err
 		}
 	}
-	return c.Expect("40")
+	return p.Expect("40")
 }
 
 // Register registers an id, which needs no escaping in JSON, and waits for the callback.
-func (c *Conn) Register(id string) error {
-	if err := c.Send(Registration(id)); err != nil {
+func (p *Page) Register(id string) error {
+	if err := p.Send(Registration(id)); err != nil {
 		return err
 	}
-	return c.Expect(Registered)
+	return p.Expect(Registered)
 }
 
-// Expect waits for a packet for the page that begins so, and takes no other.
-func (c *Conn) Expect(prefix string) error {
-	packet, err := c.Next(time.Now().Add(Patience))
+// Next returns the next packet that is neither heartbeat nor noop. A deadline of zero is none.
+func (p *Page) Next(deadline time.Time) (string, error) {
+	for {
+		packet, err := p.Receive(deadline)
+		if err != nil {
+			return "", err
+		}
+		switch packet {
+		case "":
+			return "", errors.New("empty packet")
+		case "1":
+			return "", CloseError{}
+		case "2":
+			if err := p.Send("3"); err != nil {
+				return "", fmt.Errorf("pong: %w", err)
+			}
+		case "3", "6":
+		default:
+			return packet, nil
+		}
+	}
+}
+
+// Expect waits for a packet that begins so, and takes no other.
+func (p *Page) Expect(prefix string) error {
+	packet, err := p.Next(time.Now().Add(Patience))
 	if err == nil && !strings.HasPrefix(packet, prefix) {
 		err = fmt.Errorf("got %.80q", packet)
 	}
@@ -43,8 +73,8 @@ func (c *Conn) Expect(prefix string) error {
 }
 
 // Hear waits for the next event and returns its JSON array.
-func (c *Conn) Hear(deadline time.Time) (string, error) {
-	packet, err := c.Next(deadline)
+func (p *Page) Hear(deadline time.Time) (string, error) {
+	packet, err := p.Next(deadline)
 	if err != nil {
 		return "", err
 	}
@@ -53,4 +83,15 @@ func (c *Conn) Hear(deadline time.Time) (string, error) {
 		return "", fmt.Errorf("got %.80q", packet)
 	}
 	return event, nil
+}
+
+// Goodbye tells the server that the page goes, and closes.
+func (p *Page) Goodbye() {
+	if p.Polling {
+		_ = p.Send("1")
+	} else {
+		goodbye := ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
+		_ = p.Write(ws.MustCompileFrame(ws.MaskFrameInPlace(goodbye)))
+	}
+	p.Close()
 }

@@ -3,10 +3,10 @@ package siotest
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf16"
 )
@@ -20,64 +20,6 @@ func (c *Conn) Post(contentType string, body []byte) []byte {
 // PostPacket is the request that posts a packet.
 func (c *Conn) PostPacket(packet string) []byte {
 	return c.Post("text/plain;charset=UTF-8", []byte(Payload(c.EIO, packet)))
-}
-
-// post posts a packet: on a second connection while a poll waits on the first.
-func (c *Conn) post(packet string) error {
-	if c.asking.TryLock() {
-		defer c.asking.Unlock()
-		return c.postAlone(c.PostPacket(packet))
-	}
-	c.second.Lock()
-	defer c.second.Unlock()
-	beside, err := c.dialBeside()
-	if err != nil {
-		return err
-	}
-	return beside.postAlone(c.PostPacket(packet))
-}
-
-// dialBeside returns the second connection. The caller holds second.
-func (c *Conn) dialBeside() (*Conn, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.beside == nil && !c.closed {
-		beside, err := Begin(c.Host, c.Options)
-		if err != nil {
-			return nil, err
-		}
-		c.beside = beside
-	}
-	if c.closed {
-		return nil, net.ErrClosed
-	}
-	return c.beside, nil
-}
-
-// postAlone sends a POST on a connection that nothing else uses meanwhile.
-func (c *Conn) postAlone(request []byte) error {
-	if err := c.Write(request); err != nil {
-		return err
-	}
-	_, body, err := c.ReadAnswer(time.Now().Add(Patience))
-	if err == nil && string(body) != "ok" {
-		err = fmt.Errorf("POST: %.80q", body)
-	}
-	return err
-}
-
-// ReadAnswer reads an HTTP answer, which must be 200.
-func (c *Conn) ReadAnswer(deadline time.Time) (contentType string, body []byte, err error) {
-	_ = c.Net.SetReadDeadline(deadline)
-	resp, err := http.ReadResponse(c.In, nil)
-	if err != nil {
-		return "", nil, Cause(err)
-	}
-	body, err = io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("answered %s %.80q", resp.Status, bytes.TrimSpace(body))
-	}
-	return resp.Header.Get("Content-Type"), body, err
 }
 
 // poll asks for packets and waits for them.
@@ -104,6 +46,50 @@ func (c *Conn) readPoll(deadline time.Time) error {
 	return nil
 }
 
+// A second is the connection for what is sent while a poll waits on the first.
+type second struct {
+	asking sync.Mutex // held during a request; taken before mu
+
+	mu     sync.Mutex
+	raw    *Raw // nil until it is needed; guarded by mu
+	closed bool // guarded by mu
+}
+
+func (s *second) post(host string, request []byte) error {
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	raw, err := s.dial(host)
+	if err != nil {
+		return err
+	}
+	return raw.post(request)
+}
+
+func (s *second) dial(host string) (*Raw, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, net.ErrClosed
+	}
+	if s.raw == nil {
+		raw, _, err := dial(host)
+		if err != nil {
+			return nil, err
+		}
+		s.raw = &raw
+	}
+	return s.raw, nil
+}
+
+func (s *second) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.raw != nil {
+		_ = s.raw.Net.Close()
+	}
+}
+
 // Payload is the body that posts a packet, as text.
 func Payload(eio int, packet string) string {
 	if eio == 4 {
@@ -120,13 +106,12 @@ func Packets(eio int, text bool, body []byte) (packets []string, ok bool) {
 		return strings.Split(string(body), "\x1e"), true
 	}
 	for len(body) > 0 {
-		mark, zero := byte(0xff), byte(0)
-		if text {
-			mark, zero = ':', '0'
-		} else if body[0] != 0 {
-			return nil, false
-		} else {
-			body = body[1:]
+		mark, zero := byte(':'), byte('0')
+		if !text {
+			if body[0] != 0 {
+				return nil, false
+			}
+			mark, zero, body = 0xff, 0, body[1:]
 		}
 		digits, rest, ok := bytes.Cut(body, []byte{mark})
 		length := 0

@@ -215,7 +215,7 @@ func (b *busPages) fault(what string) {
 }
 
 // stay hears until the end, which comes as a time out: nothing may close a page.
-func (b *busPages) stay(page *siotest.Conn, id string) {
+func (b *busPages) stay(page *siotest.Page, id string) {
 	defer page.Close()
 	go func() {
 		<-b.stop

@@ -100,9 +100,9 @@ func (c *churn) page(i int) {
 		c.fault(err)
 		return
 	}
-	var socket *siotest.Conn // that takes over
+	var socket *siotest.Page // that takes over
 	defer func() {
-		for _, one := range []*siotest.Conn{page, socket} {
+		for _, one := range []*siotest.Page{page, socket} {
 			if one != nil && last < math.MaxInt {
 				one.Reset()
 			} else if one != nil {
@@ -154,7 +154,7 @@ func (c *churn) page(i int) {
 }
 
 // upgrade makes a websocket the transport of its session, which does not poll.
-func upgrade(socket *siotest.Conn, passed func(error) error) error {
+func upgrade(socket *siotest.Page, passed func(error) error) error {
 	err := passed(socket.Write(socket.Greeting()))
 	if err == nil {
 		err = socket.ReadUpgrade(time.Now().Add(patience))

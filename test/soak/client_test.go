@@ -29,17 +29,17 @@ func dial(host string) (net.Conn, error) {
 }
 
 // call connects and says nothing yet.
-func call(host string, k siotest.Options) (*siotest.Conn, error) {
+func call(host string, k siotest.Options) (*siotest.Page, error) {
 	conn, err := dial(host)
 	if err != nil {
 		return nil, err
 	}
-	return siotest.NewConn(conn, host, k), nil
+	return &siotest.Page{Conn: siotest.NewConn(conn, host, k)}, nil
 }
 
 // open opens a session and waits for the open packet. What is behind the
 // greeting is sent in the same write.
-func open(host string, k siotest.Options, behind ...string) (*siotest.Conn, error) {
+func open(host string, k siotest.Options, behind ...string) (*siotest.Page, error) {
 	c, err := call(host, k)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func open(host string, k siotest.Options, behind ...string) (*siotest.Conn, erro
 }
 
 // join opens a session, joins "/" and registers the id.
-func join(host string, k siotest.Options, id string) (*siotest.Conn, error) {
+func join(host string, k siotest.Options, id string) (*siotest.Page, error) {
 	c, err := open(host, k)
 	if err != nil {
 		return nil, err

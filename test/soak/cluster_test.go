@@ -342,7 +342,7 @@ func (l *load) keep(gateway int, id string) {
 }
 
 // stay hears until the page is closed. Events may come before the callback.
-func (l *load) stay(page *siotest.Conn, id string) {
+func (l *load) stay(page *siotest.Page, id string) {
 	ended := make(chan struct{})
 	defer close(ended)
 	go func() {

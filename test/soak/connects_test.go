@@ -124,7 +124,7 @@ func pick(i int) (k siotest.Options, eager bool) {
 }
 
 // enter brings the i-th page to its callback.
-func (c *connects) enter(i int, due time.Time) (page *siotest.Conn, id string) {
+func (c *connects) enter(i int, due time.Time) (page *siotest.Page, id string) {
 	k, eager := pick(i)
 	id = fmt.Sprint(c.name, i)
 	var sent time.Time
@@ -181,7 +181,7 @@ func (c *connects) held(i int, registered chan<- struct{}) {
 }
 
 // stay hears one event and nothing else, and leaves.
-func (c *connects) stay(page *siotest.Conn, id string) {
+func (c *connects) stay(page *siotest.Page, id string) {
 	defer page.Close()
 	c.fences <- id
 	event, err := page.Hear(time.Now().Add(3 * patience))

@@ -195,7 +195,7 @@ func (d *drain) fill(t *testing.T) {
 	running.Wait()
 }
 
-func (d *drain) stay(page *siotest.Conn, lazy bool) {
+func (d *drain) stay(page *siotest.Page, lazy bool) {
 	defer page.Close()
 	expected := 1
 	if lazy {

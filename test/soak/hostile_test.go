@@ -149,7 +149,7 @@ func (s *stranger) call(request ...[]byte) (net.Conn, error) {
 }
 
 // open opens a session that stays until the stranger leaves.
-func (s *stranger) open(k siotest.Options, behind ...string) (*siotest.Conn, error) {
+func (s *stranger) open(k siotest.Options, behind ...string) (*siotest.Page, error) {
 	c, err := open(s.host, k, behind...)
 	if err == nil {
 		s.keep(c.Net)
@@ -158,7 +158,7 @@ func (s *stranger) open(k siotest.Options, behind ...string) (*siotest.Conn, err
 }
 
 // join is open, with an id registered.
-func (s *stranger) join(k siotest.Options, id string) (*siotest.Conn, error) {
+func (s *stranger) join(k siotest.Options, id string) (*siotest.Page, error) {
 	c, err := join(s.host, k, id)
 	if err == nil {
 		s.keep(c.Net)

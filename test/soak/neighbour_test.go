@@ -20,7 +20,7 @@ import (
 // between two goroutines of this process. What stalls those is not the server.
 type neighbour struct {
 	t       testing.TB
-	page    *siotest.Conn
+	page    *siotest.Page
 	emitter *emitter
 	echo    net.Conn
 	stop    chan struct{}

@@ -95,23 +95,23 @@ type reader struct {
 	name  string
 	kind  siotest.Options
 	reads bool // all of it; the first one, beside which the others are measured
-	read  func(c *siotest.Conn, stop <-chan struct{})
+	read  func(c *siotest.Page, stop <-chan struct{})
 }
 
 var readers = []reader{
-	{"one that reads", socket4, true, func(c *siotest.Conn, _ <-chan struct{}) {
+	{"one that reads", socket4, true, func(c *siotest.Page, _ <-chan struct{}) {
 		for {
 			if _, err := c.Hear(time.Now().Add(patience)); err != nil {
 				return
 			}
 		}
 	}},
-	{"stops silently", socket4, false, func(_ *siotest.Conn, stop <-chan struct{}) { <-stop }},
+	{"stops silently", socket4, false, func(_ *siotest.Page, stop <-chan struct{}) { <-stop }},
 	{"stops with blind pongs", socket4, false, blindly("3")},
 	{"stops with blind pings, EIO 3", socket3, false, blindly("2")},
-	{"stops polling", polling4, false, func(_ *siotest.Conn, stop <-chan struct{}) { <-stop }},
-	{"stops polling, EIO 3", polling3, false, func(_ *siotest.Conn, stop <-chan struct{}) { <-stop }},
-	{"polls, and reads no answer", polling4, false, func(c *siotest.Conn, stop <-chan struct{}) {
+	{"stops polling", polling4, false, func(_ *siotest.Page, stop <-chan struct{}) { <-stop }},
+	{"stops polling, EIO 3", polling3, false, func(_ *siotest.Page, stop <-chan struct{}) { <-stop }},
+	{"polls, and reads no answer", polling4, false, func(c *siotest.Page, stop <-chan struct{}) {
 		_ = c.Write(bytes.Repeat(c.Request("GET", ""), 100))
 		<-stop
 	}},
@@ -120,8 +120,8 @@ var readers = []reader{
 }
 
 // blindly says the same packet all the time and reads nothing.
-func blindly(packet string) func(c *siotest.Conn, stop <-chan struct{}) {
-	return func(c *siotest.Conn, stop <-chan struct{}) {
+func blindly(packet string) func(c *siotest.Page, stop <-chan struct{}) {
+	return func(c *siotest.Page, stop <-chan struct{}) {
 		for tick := time.Tick(50 * time.Millisecond); ; {
 			select {
 			case <-tick:
@@ -136,7 +136,7 @@ func blindly(packet string) func(c *siotest.Conn, stop <-chan struct{}) {
 	}
 }
 
-func byByte(c *siotest.Conn, stop <-chan struct{}) {
+func byByte(c *siotest.Page, stop <-chan struct{}) {
 	if c.Polling {
 		_ = c.Write(bytes.Repeat(c.Request("GET", ""), 100))
 	}

@@ -110,8 +110,8 @@ func (u *upgrades) fault(err error) {
 
 // A moving page polls in its own goroutine while another asks for the websocket.
 type moving struct {
-	*siotest.Conn
-	socket  *siotest.Conn
+	*siotest.Page
+	socket  *siotest.Page
 	pause   atomic.Bool   // the poll that waits is the last one
 	paused  chan struct{} // closed when it has ended
 	moved   chan error
@@ -125,8 +125,8 @@ type moving struct {
 // page hears all messages, and moves after a while, as published clients do:
 // 2probe, 3probe, no further poll, 5 when the last has ended. An eager one
 // sends 2probe behind the handshake's request, before any answer.
-func (u *upgrades) page(page *siotest.Conn, wait time.Duration, eager bool) {
-	m := &moving{Conn: page, paused: make(chan struct{}), moved: make(chan error, 1), missing: make(map[int]bool)}
+func (u *upgrades) page(page *siotest.Page, wait time.Duration, eager bool) {
+	m := &moving{Page: page, paused: make(chan struct{}), moved: make(chan error, 1), missing: make(map[int]bool)}
 	defer page.Close()
 	go func() {
 		<-time.After(wait)

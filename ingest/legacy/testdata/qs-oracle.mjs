@@ -1,8 +1,10 @@
 // Makes the golden files beside it: what npm qs and Node's querystring make of generated strings.
 //
 //   npm install --prefix /tmp/qs qs@6.17.1
-//   node qs-oracle.mjs qs 500 1 /tmp/qs > qs-golden.json
-//   node qs-oracle.mjs querystring 400 1 > querystring-golden.json
+//   node qs-oracle.mjs qs 500 1 /tmp/qs | gzip -9n > qs-golden.json.gz
+//   node qs-oracle.mjs querystring 400 1 | gzip -9n > querystring-golden.json.gz
+//
+// The files are compressed, since they were a sixth of the tree; zcat shows them.
 //
 // The arguments are the decoder, the number of cases, the seed, and for qs the folder that holds node_modules.
 // Inputs are bytes and stand in the files as Latin-1, one character for each byte.
