@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -68,6 +69,13 @@ func (b *bench) flush() {
 func (b *bench) users() int {
 	b.flush()
 	return int(b.server.NumSubscriptions() - b.base)
+}
+
+// awaitUsers waits until the server has subscriptions for so many users. It is for tests in which the connection breaks:
+// the server may notice the end of the old connection after the start of the new one.
+func (b *bench) awaitUsers(want int) {
+	b.t.Helper()
+	natstest.Await(b.t, fmt.Sprintf("%d subscriptions", want), func() bool { return b.users() == want })
 }
 
 // register registers a socket and waits until the registration is confirmed.

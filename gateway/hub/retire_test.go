@@ -130,9 +130,7 @@ func TestNothingIsLeftAtTheServer(t *testing.T) {
 			proxy.Freeze(false, false)
 			natstest.Await(t, "connection", b.hub.nc.IsConnected)
 			b.page("user.last") // and all before it is confirmed
-			if n := b.users(); n != 1 {
-				t.Errorf("%d subscriptions", n)
-			}
+			b.awaitUsers(1)
 			if n := b.hub.nc.NumSubscriptions(); n != 2 { // with the one for stat
 				t.Errorf("nats.go holds %d subscriptions", n)
 			}
@@ -237,9 +235,7 @@ func TestALossThatIsHeardOfTooLate(t *testing.T) {
 			close(back)
 			natstest.Await(t, "another connection", reconnected(2))
 			b.page("user.last")
-			if n := b.users(); n != 1 {
-				t.Errorf("%d subscriptions", n)
-			}
+			b.awaitUsers(1)
 		})
 	}
 }
@@ -270,8 +266,9 @@ func TestChurnWithLosses(t *testing.T) {
 	_, last := b.page("user.last")
 	b.hub.Detach(last)
 	natstest.Await(t, "confirmation", func() bool { return len(b.hub.subscriptions.drains.list()) == 0 })
-	if n := b.users(); n != len(sockets) || b.hub.Users() != n {
-		t.Errorf("%d subscriptions for %d users, %d in the hub", n, len(sockets), b.hub.Users())
+	b.awaitUsers(len(sockets))
+	if n := b.hub.Users(); n != len(sockets) {
+		t.Errorf("%d users in the hub, want %d", n, len(sockets))
 	}
 	if n := b.hub.nc.NumSubscriptions(); n != len(sockets)+1 {
 		t.Errorf("nats.go holds %d subscriptions", n)

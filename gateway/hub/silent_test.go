@@ -122,9 +122,7 @@ func TestOnlyRegistrationsWaitForASilentServer(t *testing.T) {
 			t.Fatal("a registration was not answered")
 		}
 	}
-	if n := b.users(); n != 3 {
-		t.Errorf("%d subscriptions", n)
-	}
+	b.awaitUsers(3)
 	for to, want := range map[string]int{"user.stays": 3, "user.new": 2, "user.shared": 1} {
 		if r, _ := b.emit(event(to, `["e"]`)); r.Sockets != want {
 			t.Errorf("%s: %+v, want %d", to, r, want)
@@ -159,9 +157,7 @@ func TestWhatWaitsForNATSIsBounded(t *testing.T) {
 		t.Errorf("%d users and %d changes are kept", users, changed)
 	}
 	speak()
-	if n := b.users(); n != 0 {
-		t.Errorf("%d subscriptions", n)
-	}
+	b.awaitUsers(0)
 }
 
 // A user that comes back before the unsubscribe was sent keeps the subscription. The server notices nothing, and no
