@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer daemon.Drain(ingestBus)
-	p.Health.Check("nats", daemon.Connected(gatewayBus))
+	p.Health.Check("nats", p.Connected(gatewayBus))
 
 	publisher := publish.New(ingestBus, p.Metrics)
 	if err := publisher.Start(); err != nil {

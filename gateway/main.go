@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer daemon.Drain(bus)
-	p.Health.Check("nats", daemon.Connected(bus))
+	p.Health.Check("nats", p.Connected(bus))
 
 	public, err := daemon.Bind(cfg.Listen)
 	if err != nil {

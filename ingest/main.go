@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer daemon.Drain(bus)
-	p.Health.Check("nats", daemon.Connected(bus))
+	p.Health.Check("nats", p.Connected(bus))
 
 	publisher := publish.New(bus, p.Metrics)
 	if err := publisher.Start(); err != nil {

@@ -124,11 +124,12 @@ func TestAConnectionClosedForGoodIsTold(t *testing.T) {
 	var log bytes.Buffer
 	s := natstest.Start(t)
 	failed := make(chan error, 1)
-	nc, err := logged(&log).Connect(s.ClientURL(), "test", func(err error) { failed <- err })
+	p := logged(&log)
+	nc, err := p.Connect(s.ClientURL(), "test", func(err error) { failed <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Connected(nc)(); err != nil {
+	if err := p.Connected(nc)(); err != nil {
 		t.Error(err)
 	}
 	// A subject beyond the server's line length is a protocol error: it closes the connection.
@@ -144,7 +145,8 @@ func TestAConnectionClosedForGoodIsTold(t *testing.T) {
 		t.Fatal("not told")
 	}
 
-	drained, err := logged(&log).Connect(s.ClientURL(), "test", func(err error) { failed <- err })
+	p = logged(&log)
+	drained, err := p.Connect(s.ClientURL(), "test", func(err error) { failed <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +154,5 @@ func TestAConnectionClosedForGoodIsTold(t *testing.T) {
 	if !drained.IsClosed() || len(failed) > 0 {
 		t.Error("a drained connection failed, or is not closed")
 	}
-	if fmt.Sprint(Connected(drained)()) != "not connected" {
-		t.Error("still connected")
-	}
+	natstest.Await(t, "the word that it is not connected", func() bool { return fmt.Sprint(p.Connected(drained)()) == "not connected" })
 }

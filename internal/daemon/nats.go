@@ -38,6 +38,7 @@ func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Optio
 	for _, kind := range []string{"permissions", "subscriptions", "slow consumer", "other"} {
 		failures.WithLabelValues(kind)
 	}
+	state := newNatsState()
 	opts = append([]nats.Option{
 		nats.Name(p.Config.Node + " " + role),
 		nats.SetCustomDialer(dialer{net.Dialer{Timeout: dialTimeout}}),
@@ -49,12 +50,17 @@ func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Optio
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(10 * time.Second),
 		nats.DrainTimeout(drainTimeout),
-		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+		nats.ConnectHandler(state.connected),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			state.server.Store(nil)
 			if err != nil {
 				log.Warn("nats disconnected", "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("nats reconnected", "url", nc.ConnectedUrlRedacted()) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			state.connected(nc)
+			log.Info("nats reconnected", "url", nc.ConnectedUrlRedacted())
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			failures.WithLabelValues(kind(err)).Inc()
 			log.Error("nats", "error", withoutID(err))
@@ -67,12 +73,16 @@ func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Optio
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
+	if nc.IsConnected() {
+		<-state.known // nats.go calls ConnectHandler in a goroutine of its own
+	}
+	p.states[nc] = state
 	p.Metrics.MustRegister(failures,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_nats_connected", ConstLabels: labels,
 			Help: "1 if connected to NATS, else 0.",
 		}, func() float64 {
-			if nc.IsConnected() {
+			if state.server.Load() != nil {
 				return 1
 			}
 			return 0
@@ -80,42 +90,12 @@ func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Optio
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "doit_nats_reconnects_total", ConstLabels: labels,
 			Help: "Reconnects to NATS.",
-		}, func() float64 { return float64(nc.Stats().Reconnects) }),
-		serverInfo{nc, prometheus.NewDesc("doit_nats_server_info",
+		}, func() float64 { return float64(state.reconnects.Load()) }),
+		serverInfo{state, prometheus.NewDesc("doit_nats_server_info",
 			"The NATS server that the program is connected to; the value is always 1.", []string{"server", "cluster"}, labels)},
 	)
-	p.Health.Fact("nats "+role, func() string { return connectedTo(nc) })
+	p.Health.Fact("nats "+role, func() string { return state.String() })
 	return nc, nil
-}
-
-// connectedTo describes the server that the connection is to, for the status
-// page.
-func connectedTo(nc *nats.Conn) string {
-	if !nc.IsConnected() {
-		return "not connected"
-	}
-	text := nc.ConnectedServerName()
-	if url := nc.ConnectedUrlRedacted(); url != "" {
-		text += " at " + url
-	}
-	if cluster := nc.ConnectedClusterName(); cluster != "" {
-		text += ", cluster " + cluster
-	}
-	return text
-}
-
-// A serverInfo collects the metric doit_nats_server_info.
-type serverInfo struct {
-	nc   *nats.Conn
-	desc *prometheus.Desc
-}
-
-func (w serverInfo) Describe(ch chan<- *prometheus.Desc) { ch <- w.desc }
-
-func (w serverInfo) Collect(ch chan<- prometheus.Metric) {
-	if w.nc.IsConnected() {
-		ch <- prometheus.MustNewConstMetric(w.desc, prometheus.GaugeValue, 1, w.nc.ConnectedServerName(), w.nc.ConnectedClusterName())
-	}
 }
 
 // kind returns the label of an error in doit_nats_errors_total.
@@ -173,15 +153,5 @@ func Drain(nc *nats.Conn) {
 	case <-closed:
 	case <-time.After(drainTimeout):
 		nc.Close()
-	}
-}
-
-// Connected returns a check for [Health.Check]: the connection is up.
-func Connected(nc *nats.Conn) func() error {
-	return func() error {
-		if nc.IsConnected() {
-			return nil
-		}
-		return errors.New("not connected")
 	}
 }

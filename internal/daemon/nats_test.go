@@ -56,7 +56,7 @@ func TestTheBusMayComeLater(t *testing.T) {
 	s := natstest.Start(t)
 	natstest.Stop(s)
 	nc := connect(t, strings.Replace(s.ClientURL(), "nats://", "nats://name:secret-word@", 1), log)
-	if Connected(nc)() == nil {
+	if nc.IsConnected() {
 		t.Error("connected to nothing")
 	}
 	heard, err := nc.SubscribeSync("hello")
@@ -69,7 +69,7 @@ func TestTheBusMayComeLater(t *testing.T) {
 			t.Errorf("publish while the bus is away: %v after %v", err, time.Since(began))
 		}
 		again := natstest.Restart(t, s)
-		natstest.Await(t, "connection", func() bool { return Connected(nc)() == nil })
+		natstest.Await(t, "connection", func() bool { return nc.IsConnected() })
 		if err := nc.Publish("hello", []byte("hi")); err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestTheBusMayComeLater(t *testing.T) {
 			t.Errorf("heard %v, %v", m, err)
 		}
 		natstest.Stop(again)
-		natstest.Await(t, "disconnect", func() bool { return Connected(nc)() != nil })
+		natstest.Await(t, "disconnect", func() bool { return !nc.IsConnected() })
 	}
 	if text := log.String(); strings.Contains(text, "secret-word") || !strings.Contains(text, "nats reconnected") {
 		t.Errorf("logged %q", text)

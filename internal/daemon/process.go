@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -21,6 +22,8 @@ type Process struct {
 	Metrics *prometheus.Registry
 	Health  *Health
 	Admin   *Admin
+
+	states map[*nats.Conn]*natsState // of the connections; only main's goroutine uses the map
 }
 
 // NewProcess returns a process that logs to stderr.
@@ -30,6 +33,7 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 		Log:     NewLog(cfg.LogLevel, stderr),
 		Metrics: prometheus.NewRegistry(),
 		Health:  NewHealth(),
+		states:  make(map[*nats.Conn]*natsState),
 	}
 	p.Admin = newAdmin(p.Health, p.Metrics)
 	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
