@@ -62,6 +62,19 @@ func declared(t *testing.T, file string) []string {
 	return names
 }
 
+// documents returns the paths of all documents, seen from this folder.
+func documents(t *testing.T) (all []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.md", "decisions/*.md"} {
+		some, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, some...)
+	}
+	return all
+}
+
 func lines(t *testing.T, file string) []string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -81,15 +94,7 @@ var (
 
 // Every Go file that a document names exists.
 func TestFilesExist(t *testing.T) {
-	documents, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	decisions, err := filepath.Glob("decisions/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, document := range append(documents, decisions...) {
+	for _, document := range documents(t) {
 		before := ""
 		for i, line := range lines(t, document) {
 			for _, named := range goFile.FindAllStringSubmatch(line, -1) {
@@ -149,15 +154,7 @@ func TestTestsExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	documents, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	decisions, err := filepath.Glob("decisions/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, document := range append(documents, decisions...) {
+	for _, document := range documents(t) {
 		for i, line := range lines(t, document) {
 			for _, name := range test.FindAllString(line, -1) {
 				if !known[name] {
