@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,20 +185,15 @@ func forbidden(t *testing.T, urlOf func(user, password string) string) {
 		}
 	}
 
-	told := make(chan *nats.Msg, 1)
-	if _, err := ingest.ChanSubscribe("doit.left", told); err != nil {
+	var told atomic.Bool
+	if _, err := ingest.Subscribe("doit.left", func(*nats.Msg) { told.Store(true) }); err != nil {
 		t.Fatal(err)
 	}
 	natstest.Await(t, "an ingest to hear who is given up", func() bool {
 		if err := gateway.Publish("doit.left", []byte("user.42")); err != nil {
 			t.Fatal(err)
 		}
-		select {
-		case <-told:
-			return true
-		default:
-			return false
-		}
+		return told.Load()
 	})
 
 	// A gateway answers as often as it has to say something: a receipt, then the browsers' own.
