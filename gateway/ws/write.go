@@ -66,7 +66,8 @@ func (c *Conn) flush(background bool) (stuck bool, since time.Time, err error) {
 	if background {
 		w.background = stuck
 	} else if stuck && !w.background {
-		w.background = c.server.begin(func() { c.writeInBackground(since) })
+		latest := since // a closure over the result would move it to the heap in each flush
+		w.background = c.server.begin(func() { c.writeInBackground(latest) })
 	}
 	return stuck, since, nil
 }
@@ -75,7 +76,7 @@ func (c *Conn) flush(background bool) (stuck bool, since time.Time, err error) {
 // or the kernel has accepted nothing for WriteTimeout. since is when the kernel
 // last accepted bytes.
 func (c *Conn) writeInBackground(since time.Time) {
-	defer c.contain()
+	defer func() { c.contain(recover()) }()
 	for {
 		latest, stuck, err := c.awaitAndFlush(since)
 		if err != nil {
