@@ -83,7 +83,7 @@ func TestProcess(t *testing.T) {
 		}
 	}
 
-	p.Bound = 0
+	p.process.notAloneAt = time.Time{}
 	if reached, err := emit(p, []string{"u"}, "again", "1"); !reached || err != nil || len(local.take()) != 1 {
 		t.Errorf("%v, %v, and the process that has been alone for a while does not serve its own sockets", reached, err)
 	}
