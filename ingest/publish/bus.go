@@ -41,7 +41,7 @@ func newBus(nc *nats.Conn, reg prometheus.Registerer) *bus {
 		nc: nc, recount: recountInterval, inbox: newInbox(nc),
 		pending: newPendingEmits(), sender: newSender(nc), stability: newStability(nc),
 	}
-	b.stats = newStats(nc.NewInbox()+".", b.sender.queue, b.stability.stable)
+	b.stats = newStats(nc.NewInbox()+".", b.sender.small, b.stability.stable)
 	b.collector = newCollector(b.inbox, b.pending, b.stability.stable, reg)
 	b.closing, b.end = context.WithCancel(context.Background())
 	return b
@@ -91,7 +91,7 @@ func (b *bus) carry(ctx context.Context, r request) ([]Outcome, error) {
 		var queue chan<- publication
 		var next publication
 		if len(unsent) > 0 {
-			done, queue, next = nil, b.sender.queue, publication{unsent[0], failed}
+			done, queue, next = nil, b.sender.queue(unsent[0]), publication{unsent[0], failed}
 		}
 		select {
 		case queue <- next:

@@ -9,7 +9,7 @@ type Config struct {
 	// millisecond, so so many at once mean that gateways or NATS do not answer.
 	MaxEmits int `default:"1024" help:"Emits that may run at once. One address gets at most as many as are left free. Further ones are answered 503. 0 is no limit."`
 	// MaxEmitBytes is the memory that one emit can take in queues of sockets that do not read.
-	MaxEmitBytes int64 `default:"67108864" help:"Largest size of an emit in bytes: its event, once for each receiver. A larger one is answered 413. 0 is no limit."`
+	MaxEmitBytes int64 `default:"67108864" help:"Largest size of an emit in bytes: its event, once for each receiver. A larger one is answered 413. Those that run at once have twice as much in all. 0 is no limit."`
 }
 
 // Validate returns an error that names the first invalid flag and its allowed values.

@@ -41,8 +41,10 @@ const (
 // Errors of [Publisher.Publish] besides [wire.ErrID], [wire.ErrProject], [wire.ErrEvent] and [wire.ErrData], which
 // report an invalid emit.
 var (
-	// ErrBusy reports an emit that was refused because too many run already: [Config.MaxEmits]. Nothing of it was sent.
-	ErrBusy = errors.New("too many emits run already, in all or from this address: try again in a second, or raise --max-emits")
+	// ErrBusy reports an emit that was refused because too many run already, or too large ones: [Config.MaxEmits],
+	// [Config.MaxEmitBytes]. Nothing of it was sent.
+	ErrBusy = errors.New("too many or too large emits run already, in all or from this address: try again in a second, " +
+		"or raise --max-emits or --max-emit-bytes")
 	// ErrReceivers reports an emit with more than [wire.MaxReceivers] receivers. Nothing of it was sent.
 	ErrReceivers = fmt.Errorf("an emit names at most %d receivers: name the others in a further emit", wire.MaxReceivers)
 	// ErrRepeats reports an emit that names a receiver more than [wire.MaxRepeats] times. Nothing of it was sent.
@@ -80,34 +82,34 @@ type Emit struct {
 	From netip.Addr
 }
 
-// messages checks the emit. It returns the subject of each receiver, "" for an empty id, and the message for all of
-// them. maxBytes is [Config.MaxEmitBytes].
-func (e Emit) messages(maxBytes int64) (subjects []string, m wire.Message, err error) {
+// subjects checks the receivers. It returns the subject of each, "" for an empty id, and how many are not empty.
+func (e Emit) subjects() (subjects []string, receivers int64, err error) {
 	if len(e.To) > wire.MaxReceivers {
-		return nil, m, ErrReceivers
+		return nil, 0, ErrReceivers
 	}
 	subjects = make([]string, len(e.To))
-	var receivers int64
 	for i, id := range e.To {
 		if id == "" {
 			continue
 		}
 		if subjects[i], err = wire.Subject(e.Project, id); err != nil {
-			return nil, m, err
+			return nil, 0, err
 		}
 		receivers++
 	}
 	if repeats(subjects) {
-		return nil, m, ErrRepeats
+		return nil, 0, ErrRepeats
 	}
-	m.Except = e.Except
-	if m.Payload, err = wire.Encode(e.Event, e.Args...); err != nil {
-		return nil, m, err
+	return subjects, receivers, nil
+}
+
+// size returns the least number of bytes that the payload can have.
+func (e Emit) size() int64 {
+	size := len(e.Event)
+	for _, arg := range e.Args {
+		size += len(arg)
 	}
-	if maxBytes > 0 && receivers*int64(len(m.Payload)) > maxBytes {
-		return nil, m, ErrEmitBytes
-	}
-	return subjects, m, nil
+	return int64(size)
 }
 
 // repeats reports whether a subject occurs more than [wire.MaxRepeats] times. An empty one does not count.
@@ -185,7 +187,7 @@ type Publisher struct {
 
 // New returns a publisher that uses nc, and registers its metrics with reg. Call Start before Publish.
 func New(cfg Config, nc *nats.Conn, reg prometheus.Registerer) *Publisher {
-	return &Publisher{Bound: Bound, config: cfg, admission: newAdmission(cfg.MaxEmits, reg), bus: newBus(nc, reg)}
+	return &Publisher{Bound: Bound, config: cfg, admission: newAdmission(cfg, reg), bus: newBus(nc, reg)}
 }
 
 // UseGateway makes Publish call the gateway of this process directly, without NATS, as long as no other node can have
@@ -221,12 +223,29 @@ func (p *Publisher) Publish(ctx context.Context, e Emit, policy Policy) ([]Outco
 	if !p.admission.enter(e.From) {
 		return nil, ErrBusy
 	}
-	defer p.admission.leave(e.From)
+	var bytes int64 // once carry has let them in
+	defer func() { p.admission.leave(e.From, bytes) }()
 	ctx, end := context.WithTimeoutCause(ctx, p.Bound, errBound)
 	defer end()
-	subjects, message, err := e.messages(p.config.MaxEmitBytes)
+	subjects, receivers, err := e.subjects()
 	if err != nil {
 		return nil, err
+	}
+	// A large emit that is refused is not encoded: that takes more time than all other checks.
+	most, least := p.config.MaxEmitBytes, receivers*e.size()
+	if most > 0 && least > most {
+		return nil, ErrEmitBytes
+	}
+	if !p.admission.carry(e.From, least) {
+		return nil, ErrBusy
+	}
+	bytes = least
+	message := wire.Message{Except: e.Except}
+	if message.Payload, err = wire.Encode(e.Event, e.Args...); err != nil {
+		return nil, err
+	}
+	if most > 0 && receivers*int64(len(message.Payload)) > most {
+		return nil, ErrEmitBytes
 	}
 	var via carrier = p.bus
 	if p.process != nil && p.process.available(2*p.Bound) {
