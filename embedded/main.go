@@ -22,6 +22,7 @@ type config struct {
 	daemon.Config `embed:""`
 	EmitListen    string              `placeholder:"HOST:PORT" help:"Serve /emit, /stat/all and /v1/ on this address and not on --listen."`
 	Gateway       node.Config         `embed:"" group:"Sockets:"`
+	Publish       publish.Config      `embed:"" group:"Emits:"`
 	Ingest        legacy.Config       `embed:"" group:"Emits:"`
 	Cluster       natsd.ClusterConfig `embed:"" group:"Several boxes:"`
 }
@@ -78,7 +79,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer daemon.Drain(ingestBus)
 	p.Health.Check("nats", p.Connected(gatewayBus))
 
-	publisher := publish.New(ingestBus, p.Metrics)
+	publisher := publish.New(cfg.Publish, ingestBus, p.Metrics)
 	if err := publisher.Start(); err != nil {
 		return err
 	}

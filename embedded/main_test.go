@@ -111,7 +111,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestBadUsage(t *testing.T) {
-	for _, args := range [][]string{{"--max-body", "9000000"}, {"--max-body", "0"}, {"--listen", ":0"}, {"--emit-listen", ":0"}, {"--emit-listen", "0.0.0.0:0"}, {"--node", "a b"}, {"--nonsense"},
+	for _, args := range [][]string{{"--max-body", "9000000"}, {"--max-body", "0"}, {"--max-emits=-1"}, {"--max-emit-bytes=-1"}, {"--listen", ":0"}, {"--emit-listen", ":0"}, {"--emit-listen", "0.0.0.0:0"}, {"--node", "a b"}, {"--nonsense"},
 		{"--ping-interval", "0s"}, {"--queue-length", "0"}, {"--connect-timeout", "0s"}, {"--settle=-1s"}, {"--max-frames=-1"}, {"--origins", "shop.example"}, {"--trusted-proxies", "x"}} {
 		if err := run(context.Background(), args, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), daemon.ErrUsage.Error()) {
 			t.Errorf("%v: %v", args, err)

@@ -17,7 +17,8 @@ const name = "doit-socket-ingest"
 type config struct {
 	daemon.Config    `embed:""`
 	daemon.BusConfig `embed:""`
-	Ingest           legacy.Config `embed:"" group:"Emits:"`
+	Publish          publish.Config `embed:"" group:"Emits:"`
+	Ingest           legacy.Config  `embed:"" group:"Emits:"`
 }
 
 func main() { daemon.Main(name, run) }
@@ -45,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer daemon.Drain(bus)
 	p.Health.Check("nats", p.Connected(bus))
 
-	publisher := publish.New(bus, p.Metrics)
+	publisher := publish.New(cfg.Publish, bus, p.Metrics)
 	if err := publisher.Start(); err != nil {
 		return err
 	}

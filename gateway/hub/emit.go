@@ -2,9 +2,7 @@ package hub
 
 import (
 	"context"
-	"time"
 
-	"github.com/ramainen/doit-socket/internal/clock"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
@@ -23,13 +21,12 @@ type target struct {
 // are only supported on NATS.
 //
 // The caller's goroutine sends the event to a user whose turn is free, for the time of one turn.
-// Else Emit waits: until ctx ends, until bound has passed, or, if first is set, only until a socket of
-// any user took the event. An event that still waits when ctx ends or bound has passed is not sent. An
-// event for a user for whom too much waits already is not sent either.
-func (h *Hub) Emit(ctx context.Context, m wire.Message, subjects []string, bound time.Duration, first bool) (sockets []int) {
+// Else Emit waits: until ctx ends, or, if first is set, only until a socket of any user took the event.
+// An event that still waits when ctx ends is not sent. An event for a user for whom too much waits
+// already is not sent either.
+func (h *Hub) Emit(ctx context.Context, m wire.Message, subjects []string, first bool) (sockets []int) {
 	message := &Message{Payload: m.Payload}
 	sockets, targets := make([]int, len(subjects)), make([]target, len(subjects))
-	end := clock.Now() + int64(bound)
 	reached, waiting := false, 0
 	for i, subject := range subjects {
 		t := &targets[i]
@@ -39,7 +36,7 @@ func (h *Hub) Emit(ctx context.Context, m wire.Message, subjects []string, bound
 			continue
 		}
 		sockets[i] = NotKnown
-		if ctx.Err() != nil || clock.Now() >= end {
+		if ctx.Err() != nil {
 			continue
 		}
 		entry := u.queue.add(&t.emit)
@@ -59,8 +56,6 @@ func (h *Hub) Emit(ctx context.Context, m wire.Message, subjects []string, bound
 	if waiting == 0 || first && reached {
 		return sockets
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(end-clock.Now()))
-	defer cancel()
 	for i := range targets {
 		t := &targets[i]
 		if t.user == nil {

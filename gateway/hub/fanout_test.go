@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"pgregory.net/rapid"
@@ -224,7 +223,7 @@ func TestLastEventIsLetGo(t *testing.T) {
 	payload := new([64]byte)
 	copy(payload[:], `["e"]`)
 	runtime.AddCleanup(payload, func(done chan struct{}) { close(done) }, gone)
-	b.hub.Emit(t.Context(), wire.Message{Payload: payload[:5]}, []string{"user.42"}, natstest.Patience, false)
+	b.hub.Emit(t.Context(), wire.Message{Payload: payload[:5]}, []string{"user.42"}, false)
 	payload = nil
 	natstest.Await(t, "the event to go", func() bool {
 		runtime.GC()
@@ -239,7 +238,7 @@ func TestLastEventIsLetGo(t *testing.T) {
 
 // emitHere emits to one user in this process, and returns how many sockets took the event.
 func emitHere(h *Hub, subject, payload string) (sockets int) {
-	return h.Emit(context.Background(), wire.Message{Payload: []byte(payload)}, []string{subject}, natstest.Patience, false)[0]
+	return h.Emit(context.Background(), wire.Message{Payload: []byte(payload)}, []string{subject}, false)[0]
 }
 
 // taken reports whether somebody has the turn.
@@ -299,7 +298,7 @@ func BenchmarkEmit(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for i := int(seed.Add(61)); pb.Next(); i++ {
-					bench.hub.Emit(ctx, wire.Message{Payload: payload}, subjects[i%users:i%users+1], time.Second, true)
+					bench.hub.Emit(ctx, wire.Message{Payload: payload}, subjects[i%users:i%users+1], true)
 				}
 			})
 		})

@@ -111,25 +111,27 @@ func TestEmitDoesNotWaitForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-busy
-	emit := func(ctx context.Context, name string, bound time.Duration, first bool, to ...string) []int {
-		return b.hub.Emit(ctx, wire.Message{Payload: []byte(name)}, to, bound, first)
+	emit := func(ctx context.Context, name string, first bool, to ...string) []int {
+		return b.hub.Emit(ctx, wire.Message{Payload: []byte(name)}, to, first)
 	}
-	if got := emit(t.Context(), `["too late"]`, time.Millisecond, false, "user.busy"); !slices.Equal(got, []int{NotKnown}) {
+	late, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if got := emit(late, `["too late"]`, false, "user.busy"); !slices.Equal(got, []int{NotKnown}) {
 		t.Errorf("%v", got)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(time.Millisecond, cancel)
-	if got := emit(ended, `["given up"]`, natstest.Patience, true, "user.busy"); !slices.Equal(got, []int{NotKnown}) {
+	if got := emit(ended, `["given up"]`, true, "user.busy"); !slices.Equal(got, []int{NotKnown}) {
 		t.Errorf("%v", got)
 	}
-	if got := emit(ended, `["never"]`, natstest.Patience, true, "user.free"); !slices.Equal(got, []int{NotKnown}) {
+	if got := emit(ended, `["never"]`, true, "user.free"); !slices.Equal(got, []int{NotKnown}) {
 		t.Errorf("after its end: %v", got)
 	}
-	if got := emit(t.Context(), `["both"]`, natstest.Patience, true, "user.busy", "user.free", "", "user.nobody"); !slices.Equal(got, []int{NotKnown, 1, 0, 0}) {
+	if got := emit(t.Context(), `["both"]`, true, "user.busy", "user.free", "", "user.nobody"); !slices.Equal(got, []int{NotKnown, 1, 0, 0}) {
 		t.Errorf("%v", got)
 	}
 	all := make(chan []int, 1)
-	go func() { all <- emit(t.Context(), `["all"]`, natstest.Patience, false, "user.free", "user.busy") }()
+	go func() { all <- emit(t.Context(), `["all"]`, false, "user.free", "user.busy") }()
 	natstest.Await(t, "the emits to wait", func() bool { return b.waiting("user.busy") == 4 })
 	close(release)
 	if got := <-all; !slices.Equal(got, []int{1, 1}) {
@@ -173,7 +175,7 @@ func TestBacklogBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-busy
-	const events, size, room = 21, 1000_000, 10<<20
+	const events, size, room = 21, 1000_000, 10 << 20
 	line := &b.hub.workers.of("user.blocker").line
 	line.bytes.Add(backlogBytes - room) // as if so much waited
 	defer line.bytes.Add(room - backlogBytes)
@@ -216,7 +218,7 @@ func TestReceiversShareAnEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.hub.Emit(t.Context(), wire.Message{Payload: []byte(`["e"]`)}, users, natstest.Patience, false)
+	b.hub.Emit(t.Context(), wire.Message{Payload: []byte(`["e"]`)}, users, false)
 	for _, user := range users {
 		b.emit(&nats.Msg{Subject: user, Data: []byte(`["e"]`)})
 	}

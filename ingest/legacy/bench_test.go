@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -24,13 +23,17 @@ func BenchmarkEmit(b *testing.B) {
 			b.Run(fmt.Sprintf("%s-%d", carrier, receivers), func(b *testing.B) {
 				bench := newBench(b)
 				if carrier == "process" {
-					bench.publisher.UseGateway(func() bool { return true }, func(_ context.Context, _ wire.Message, subjects []string, _ time.Duration, _ bool) []int {
+					bench.publisher.UseGateway(func() bool { return true }, func(_ context.Context, _ wire.Message, subjects []string, _ bool) []int {
 						return slices.Repeat([]int{1}, len(subjects))
 					})
 				} else {
 					bench.gw.On("user.*", func(m *nats.Msg) { _ = m.Respond([]byte("1 gw")) })
 				}
-				body := []byte(strings.Repeat("id[]=d41d8cd98f00b204&", receivers) + "message=e&data={\"a\":1}")
+				var form strings.Builder
+				for i := range receivers {
+					fmt.Fprintf(&form, "id[]=d41d8cd98f00b%03d&", i)
+				}
+				body := []byte(form.String() + "message=e&data={\"a\":1}")
 				b.ReportAllocs()
 				for b.Loop() {
 					r := httptest.NewRequest(http.MethodPost, "/emit", bytes.NewReader(body))

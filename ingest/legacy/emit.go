@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"github.com/gin-gonic/gin"
@@ -54,7 +55,7 @@ func (a *API) post(w http.ResponseWriter, r *http.Request) (reached bool, err er
 	if !ok {
 		data = "{}"
 	}
-	return a.publish(ids, event, []byte(data))
+	return a.publish(r, ids, event, []byte(data))
 }
 
 // readBody reads the body of a POST. The HTTP server's timeouts bound how long it waits.
@@ -143,7 +144,7 @@ func (a *API) get(r *http.Request) (sent bool, err error) {
 	case id[0] == "":
 		return false, nil
 	}
-	_, err = a.publish(id, event[0], queryData(kept))
+	_, err = a.publish(r, id, event[0], queryData(kept))
 	return err == nil, err
 }
 
@@ -185,9 +186,24 @@ func queryData(params []param) []byte {
 }
 
 // publish emits one event and reports whether a socket of any receiver took it. It ignores the context of the HTTP
-// request: PHP may close the connection as soon as it has written the request, and the event must still be sent.
-func (a *API) publish(ids []string, event string, data []byte) (reached bool, err error) {
+// request: PHP may close the connection as soon as it has written the request, and the event must still be sent. The
+// publisher ends each emit at its bound, so a client that has hung up costs a second at most.
+func (a *API) publish(r *http.Request, ids []string, event string, data []byte) (reached bool, err error) {
 	outcomes, err := a.publisher.Publish(context.Background(),
-		publish.Emit{To: ids, Event: event, Args: [][]byte{data}}, publish.FirstReceipt)
+		publish.Emit{To: ids, Event: event, Args: [][]byte{data}, From: peer(r)}, publish.FirstReceipt)
 	return slices.ContainsFunc(outcomes, func(o publish.Outcome) bool { return o.State == publish.Reached }), err
+}
+
+// peer returns the address that the emit of a request counts for: that of the connection, an IPv6 address as its /64,
+// the smallest network that a customer gets. All requests that come through one proxy count for the proxy.
+func peer(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	address := at.Addr().Unmap().WithZone("")
+	if address.Is6() {
+		return netip.PrefixFrom(address, 64).Masked().Addr()
+	}
+	return address
 }

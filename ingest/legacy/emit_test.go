@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -39,10 +40,14 @@ type bench struct {
 }
 
 func newBench(t testing.TB, opts ...natstest.Option) *bench {
+	return newLimitedBench(t, publish.Config{}, opts...)
+}
+
+func newLimitedBench(t testing.TB, limits publish.Config, opts ...natstest.Option) *bench {
 	s := natstest.Start(t, opts...)
 	nc := natstest.Connect(t, s, nats.ReconnectBufSize(-1), nats.MaxReconnects(-1))
 	reg := prometheus.NewRegistry()
-	p := publish.New(nc, reg)
+	p := publish.New(limits, nc, reg)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -135,10 +140,16 @@ func TestAListWithOneInvalidIDSendsNothing(t *testing.T) {
 
 func TestReceivers(t *testing.T) {
 	b := newBench(t)
-	b.gw.Holds("u", 1)
-	body := func(n int) string { return strings.Repeat("id[]=u&", n) + "message=e" }
-	big := newBench(t)
-	big.gw.Holds("u", 1)
+	for i := range wire.MaxReceivers/wire.MaxRepeats + 1 {
+		b.gw.Holds(fmt.Sprint("u", i), 1)
+	}
+	body := func(n int) string {
+		var ids strings.Builder
+		for i := range n {
+			fmt.Fprintf(&ids, "id[]=u%d&", i/wire.MaxRepeats)
+		}
+		return ids.String() + "message=e"
+	}
 	if status, _ := b.do("POST", "/emit?"+body(wire.MaxReceivers), ""); status != 200 {
 		t.Errorf("%d receivers: %d", wire.MaxReceivers, status)
 	}
@@ -151,6 +162,63 @@ func TestReceivers(t *testing.T) {
 	}
 	if status, answer := b.do("POST", "/emit?"+body(wire.MaxReceivers+1), ""); status != 400 || answer != "ERROR" {
 		t.Errorf("one more: %d %s", status, answer)
+	}
+	if status, answer := b.do("POST", "/emit", strings.Repeat("id=u0&", wire.MaxRepeats+1)+"message=e"); status != 400 || answer != "ERROR" {
+		t.Errorf("one too often: %d %s", status, answer)
+	}
+}
+
+// An emit beyond --max-emit-bytes is answered 413. One beyond --max-emits is answered 503 at once, and tells when to try
+// again.
+func TestLimits(t *testing.T) {
+	b := newLimitedBench(t, publish.Config{MaxEmitBytes: 100, MaxEmits: 2})
+	b.gw.Holds("u", 1)
+	for body, want := range map[string]int{"id[]=u&id[]=u": 200, "id[]=u&id[]=u&id[]=u": 413} {
+		status, answer := b.do("POST", "/emit", body+`&message=e&data="`+strings.Repeat("x", 50-len(`["e",""]`))+`"`)
+		if status != want || status == 413 && answer != "ERROR" {
+			t.Errorf("%s: %d %s", body, status, answer)
+		}
+	}
+	b.publisher.Bound = natstest.Patience
+	b.gw.Holds("silent", -1)
+	for len(b.gw.Heard) > 0 {
+		<-b.gw.Heard
+	}
+	waits := make(chan string)
+	waiting, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, err := b.publisher.Publish(waiting, publish.Emit{To: []string{"silent"}, Event: "e", From: netip.MustParseAddr("127.0.0.1")}, publish.FirstReceipt)
+		waits <- fmt.Sprint(err)
+	}()
+	<-b.gw.Heard
+	began := time.Now()
+	r, err := http.DefaultClient.Get(b.http.URL + "/emit?id=u&message=e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, again := text(t, r), r.Header.Get("Retry-After"); r.StatusCode != 503 || body != "ERROR" || again != "1" || time.Since(began) > time.Second {
+		t.Errorf("%d %s, Retry-After %q, after %v", r.StatusCode, body, again, time.Since(began))
+	}
+	_ = r.Body.Close()
+	cancel()
+	<-waits
+	if status, answer := b.do("GET", "/emit?id=u&message=e", ""); status != 200 || answer != "OK" {
+		t.Errorf("afterwards: %d %s", status, answer)
+	}
+}
+
+// The address of an emit is that of its connection. Neighbours of one IPv6 network are one address.
+func TestPeer(t *testing.T) {
+	for from, want := range map[string]string{
+		"192.0.2.1:80":              "192.0.2.1",
+		"[::ffff:192.0.2.1]:80":     "192.0.2.1",
+		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::",
+		"[fe80::1%eth0]:80":         "fe80::",
+		"@":                         "invalid IP",
+	} {
+		if got := peer(&http.Request{RemoteAddr: from}).String(); got != want {
+			t.Errorf("%s: %s, want %s", from, got, want)
+		}
 	}
 }
 
@@ -236,20 +304,37 @@ func TestTheBusIsAway(t *testing.T) {
 
 // All receivers get the event even if PHP closes the connection right after its request.
 func TestARequestThatHangsUp(t *testing.T) {
-	b := newBench(t)
+	hangUp := func(b *bench) {
+		t.Helper()
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		w := httptest.NewRecorder()
+		b.http.Config.Handler.ServeHTTP(w, httptest.NewRequest("POST", "/emit?id[]=u&id[]=v&message=e", nil).WithContext(ended))
+		if w.Code != 200 || w.Body.String() != "OK" {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+	overNATS := newBench(t)
+	overNATS.gw.Holds("u", 1)
+	overNATS.gw.Holds("v", 1)
+	hangUp(overNATS)
+	for range 2 {
+		select {
+		case <-overNATS.gw.Heard:
+		case <-time.After(natstest.Patience):
+			t.Fatal("not heard")
+		}
+	}
+	within := newBench(t)
 	served := 0
-	b.publisher.UseGateway(func() bool { return true }, func(ctx context.Context, _ wire.Message, subjects []string, _ time.Duration, _ bool) []int {
+	within.publisher.UseGateway(func() bool { return true }, func(ctx context.Context, _ wire.Message, subjects []string, _ bool) []int {
 		if ctx.Err() == nil {
 			served += len(subjects)
 		}
 		return slices.Repeat([]int{1}, len(subjects))
 	})
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	w := httptest.NewRecorder()
-	b.http.Config.Handler.ServeHTTP(w, httptest.NewRequest("POST", "/emit?id[]=u&id[]=v&message=e", nil).WithContext(ended))
-	if w.Code != 200 || w.Body.String() != "OK" || served != 2 {
-		t.Errorf("%d %s, %d served", w.Code, w.Body, served)
+	if hangUp(within); served != 2 {
+		t.Errorf("%d served", served)
 	}
 }
 
@@ -278,7 +363,7 @@ func TestConcurrentEmits(t *testing.T) {
 
 func TestStat(t *testing.T) {
 	b := newBench(t)
-	if _, answer := b.do("GET", "/stat/all", ""); answer != "0" {
+	if _, answer := newBench(t).do("GET", "/stat/all", ""); answer != "0" {
 		t.Errorf("without gateways: %s", answer)
 	}
 	for _, stat := range []wire.Stat{{Sockets: 3, Users: 2, Node: "a"}, {Sockets: 10, Users: 5, Node: "b"}} {

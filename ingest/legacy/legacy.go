@@ -58,9 +58,11 @@ func (a *API) Mount(r *router.Router) {
 func (a *API) stat(c *gin.Context) {
 	sockets, users, err := a.publisher.Stat(c.Request.Context())
 	if err != nil {
-		a.log.Warn("stat failed", "error", err)
+		a.log.Debug("stat failed", "error", err) // a request must not buy a line in the log
+		a.metrics.statUnknown.Inc()
 		c.String(http.StatusServiceUnavailable, "ERROR")
 		return
 	}
+	a.metrics.statOK.Inc()
 	c.String(http.StatusOK, strconv.Itoa(sockets+users))
 }

@@ -7,10 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics count emits by their answer. docs/operations.md lists them.
+// metrics count emits, and requests for the sums, by their answer. docs/operations.md lists them.
 type metrics struct {
-	emits      *prometheus.CounterVec
-	ok, nobody prometheus.Counter // the two counters of emits for status 200, looked up once
+	emits               *prometheus.CounterVec
+	ok, nobody          prometheus.Counter // the two counters of emits for status 200, looked up once
+	statOK, statUnknown prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -22,7 +23,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, status := range []string{"400", "405", "413", "503"} {
 		m.emits.WithLabelValues(status, "ERROR") // creates the counter, so that it is exported as 0 before the first such emit
 	}
-	reg.MustRegister(m.emits)
+	stats := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "doit_ingest_stats_total",
+		Help: "Requests for /stat/all, by the HTTP status of their answer.",
+	}, []string{"status"})
+	m.statOK, m.statUnknown = stats.WithLabelValues("200"), stats.WithLabelValues("503")
+	reg.MustRegister(m.emits, stats)
 	return m
 }
 

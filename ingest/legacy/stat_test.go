@@ -1,10 +1,16 @@
 package legacy
 
 import (
+	"bytes"
+	"log/slog"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/router"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
@@ -22,5 +28,39 @@ func TestStatUnknown(t *testing.T) {
 				t.Errorf("%d %s", status, body)
 			}
 		})
+	}
+}
+
+// A request while NATS is down is counted, and writes nothing into the log.
+func TestStatLogsNothing(t *testing.T) {
+	const requests = 100
+	b := newBench(t)
+	natstest.Stop(b.server)
+	var log bytes.Buffer
+	r, reg := router.New(), prometheus.NewRegistry()
+	New(Config{}, b.publisher, slog.New(slog.NewTextHandler(&log, nil)), reg).Mount(r)
+	for range requests {
+		w := httptest.NewRecorder()
+		if r.ServeHTTP(w, httptest.NewRequest("GET", "/stat/all", nil)); w.Code != 503 {
+			t.Fatal(w.Code)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged %s", log.String())
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := 0.
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "doit_ingest_stats_total" && m.GetLabel()[0].GetValue() == "503" {
+				counted = m.GetCounter().GetValue()
+			}
+		}
+	}
+	if counted != requests {
+		t.Errorf("%v are counted", counted)
 	}
 }

@@ -25,13 +25,14 @@ func status(err error) int {
 		return http.StatusOK
 	case errors.Is(err, errMethod):
 		return http.StatusMethodNotAllowed
-	case errors.Is(err, errTooLarge), errors.Is(err, publish.ErrTooLarge):
+	case errors.Is(err, errTooLarge), errors.Is(err, publish.ErrTooLarge), errors.Is(err, publish.ErrEmitBytes):
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, errBody), errors.Is(err, errTooManyParameters),
-		errors.Is(err, publish.ErrReceivers), errors.Is(err, wire.ErrID), errors.Is(err, wire.ErrData):
+		errors.Is(err, publish.ErrReceivers), errors.Is(err, publish.ErrRepeats),
+		errors.Is(err, wire.ErrID), errors.Is(err, wire.ErrData):
 		return http.StatusBadRequest
 	}
-	// publish.ErrNotSent, publish.ErrUnconfirmed, publish.ErrUnstable, and any error that is not listed above.
+	// publish.ErrBusy, publish.ErrNotSent, publish.ErrUnconfirmed, publish.ErrUnstable, and any error that is not listed above.
 	return http.StatusServiceUnavailable
 }
 
@@ -45,9 +46,15 @@ func (a *API) answer(c *gin.Context, ok bool, err error) {
 		a.log.Debug("emit refused", "status", code, "error", err)
 	}
 	a.metrics.answered(code, body)
+	if errors.Is(err, publish.ErrBusy) {
+		c.Writer.Header()["Retry-After"] = nextSecond
+	}
 	c.Writer.Header()["Content-Type"] = plainText
 	c.Status(code)
 	_, _ = c.Writer.WriteString(body)
 }
 
-var plainText = []string{"text/plain; charset=utf-8"}
+var (
+	plainText  = []string{"text/plain; charset=utf-8"}
+	nextSecond = []string{"1"} // an emit runs for a second at most
+)

@@ -88,8 +88,9 @@ func prepend(first value, c *container, arrayLimit int) value {
 
 // container is a list (a JavaScript array without its holes) or a map (a JavaScript object).
 type container struct {
-	entries []entry
-	places  map[key]int // index in entries by key; nil while there are few
+	entries   []entry
+	scattered bool        // the keys are not the numbers 0, 1, 2 and so on in the order of entries
+	places    map[key]int // index in entries by key; nil while there are few, and while the keys are not scattered
 
 	isList bool
 	grows  bool    // merging a text into this map appends the text, instead of making a list of the map and the text
@@ -123,10 +124,12 @@ func (c *container) set(k key, v value) {
 	}
 	c.entries = append(c.entries, entry{k, v})
 	c.last = max(c.last, k.number)
-	switch n := len(c.entries); {
+	n := len(c.entries)
+	c.scattered = c.scattered || k.number != float64(n-1)
+	switch {
 	case c.places != nil:
 		c.places[k] = n - 1
-	case n > linearSearch:
+	case c.scattered && n > linearSearch:
 		c.places = make(map[key]int, 2*n)
 		for i, e := range c.entries {
 			c.places[e.key] = i
@@ -136,6 +139,12 @@ func (c *container) set(k key, v value) {
 
 // find returns the index of a key in entries, or -1.
 func (c *container) find(k key) int {
+	if !c.scattered {
+		if k.number >= 0 && k.number < float64(len(c.entries)) {
+			return int(k.number)
+		}
+		return -1
+	}
 	if c.places == nil {
 		return slices.IndexFunc(c.entries, func(e entry) bool { return e.key == k })
 	}

@@ -28,11 +28,12 @@ type bus struct {
 	pending   *pendingEmits
 	collector *collector
 	sender    *sender
+	stats     *stats
 	stability *stability
 
 	closing context.Context // done once close is called
 	end     context.CancelFunc
-	running sync.WaitGroup // the two goroutines that start begins: sender.run and stability.run
+	running sync.WaitGroup // the goroutines that start begins: sender.run, stats.run and stability.run
 }
 
 func newBus(nc *nats.Conn, reg prometheus.Registerer) *bus {
@@ -40,6 +41,7 @@ func newBus(nc *nats.Conn, reg prometheus.Registerer) *bus {
 		nc: nc, recount: recountInterval, inbox: newInbox(nc),
 		pending: newPendingEmits(), sender: newSender(nc), stability: newStability(nc),
 	}
+	b.stats = newStats(nc.NewInbox()+".", b.sender.small, b.stability.stable)
 	b.collector = newCollector(b.inbox, b.pending, b.stability.stable, reg)
 	b.closing, b.end = context.WithCancel(context.Background())
 	return b
@@ -51,23 +53,28 @@ func (b *bus) start() error {
 		b.close()
 		return err
 	}
+	if err := b.stats.start(b.nc); err != nil {
+		b.close()
+		return err
+	}
 	b.running.Go(func() { b.sender.run(b.closing.Done()) })
+	b.running.Go(func() { b.stats.run(b.closing.Done()) })
 	b.running.Go(func() { b.stability.run(b.closing.Done()) })
 	return nil
 }
 
 func (b *bus) close() {
 	b.collector.close()
+	b.stats.close()
 	b.end()
 	b.running.Wait()
 	b.stability.close()
 }
 
 // carry passes the messages to the sender one by one. It looks at done only after all are sent: with FirstReceipt, too,
-// every receiver gets the event.
+// every receiver gets the event. Nothing is passed to the sender once ctx has ended: select alone would not do, because
+// it chooses at random if the sender is ready, too.
 func (b *bus) carry(ctx context.Context, r request) ([]Outcome, error) {
-	bound := time.NewTimer(r.bound)
-	defer bound.Stop()
 	number, e := b.pending.begin(r.subjects, r.policy)
 	replies := b.inbox.emit(number)
 	unsent := make([]*nats.Msg, 0, len(r.subjects))
@@ -79,12 +86,12 @@ func (b *bus) carry(ctx context.Context, r request) ([]Outcome, error) {
 	}
 	failed := make(chan error, 1)
 	var recount <-chan time.Time
-	for {
+	for ctx.Err() == nil {
 		done := e.done
 		var queue chan<- publication
 		var next publication
 		if len(unsent) > 0 {
-			done, queue, next = nil, b.sender.queue, publication{unsent[0], failed}
+			done, queue, next = nil, b.sender.queue(unsent[0]), publication{unsent[0], failed}
 		}
 		select {
 		case queue <- next:
@@ -93,10 +100,7 @@ func (b *bus) carry(ctx context.Context, r request) ([]Outcome, error) {
 			return b.pending.end(number, false, notSent(err))
 		case <-done:
 			return b.pending.end(number, false, nil)
-		case <-bound.C:
-			return b.pending.end(number, true, nil)
 		case <-ctx.Done():
-			return b.pending.end(number, false, interrupted(ctx))
 		case <-e.zero:
 			if recount == nil {
 				recount = time.After(b.recount)
@@ -112,6 +116,10 @@ func (b *bus) carry(ctx context.Context, r request) ([]Outcome, error) {
 			}
 		}
 	}
+	if errors.Is(context.Cause(ctx), errBound) {
+		return b.pending.end(number, true, nil)
+	}
+	return b.pending.end(number, false, interrupted(ctx))
 }
 
 // notSent converts a publish error of nats.go into ErrTooLarge or ErrNotSent.

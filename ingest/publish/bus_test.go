@@ -121,8 +121,8 @@ func TestLateReceipts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, expired := len(p.bus.pending.emits), len(p.bus.pending.expired); n != rememberedEmits || expired != n {
-		t.Errorf("%d emits are remembered, %d of them expired", n, expired)
+	if n, oldest := len(p.bus.pending.expired), len(p.bus.pending.oldest); n != rememberedEmits || oldest != n || len(p.bus.pending.emits) != 0 {
+		t.Errorf("%d emits are remembered, %d in order, and %d are kept", n, oldest, len(p.bus.pending.emits))
 	}
 }
 

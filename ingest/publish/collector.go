@@ -53,8 +53,12 @@ func (c *collector) close() {
 func (c *collector) onAnswer(m *nats.Msg) {
 	number, receiver, counted, ok := c.inbox.parse(m.Subject)
 	noResponders := len(m.Data) == 0 && m.Header.Get("Status") == "503"
-	receipt, err := wire.ParseReceipt(m.Data)
-	if !ok || err != nil && !noResponders {
+	var receipt wire.Receipt
+	var err error
+	if !noResponders {
+		receipt, err = wire.ParseReceipt(m.Data)
+	}
+	if !ok || err != nil {
 		c.metrics.malformed.Inc()
 		return
 	}

@@ -43,7 +43,7 @@ func newPublisher(t testing.TB, url string) *Publisher {
 
 func start(t testing.TB, nc *nats.Conn) *Publisher {
 	t.Helper()
-	p := New(nc, prometheus.NewRegistry())
+	p := New(Config{}, nc, prometheus.NewRegistry())
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}

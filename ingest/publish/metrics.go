@@ -27,3 +27,18 @@ func dropped(reason string) prometheus.CounterOpts {
 		ConstLabels: prometheus.Labels{"reason": reason},
 	}
 }
+
+// admissionMetrics registers the metrics of [admission] and returns the counters by refusedAll and refusedAddress.
+// running returns how many emits run.
+func admissionMetrics(reg prometheus.Registerer, running func() float64) (refused [2]prometheus.Counter) {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "doit_ingest_emits_refused_total",
+		Help: "Emits that were answered 503 at once because too many ran, in all or from one address, by reason.",
+	}, []string{"reason"})
+	refused[refusedAll], refused[refusedAddress] = vec.WithLabelValues("max emits"), vec.WithLabelValues("address")
+	reg.MustRegister(vec, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "doit_ingest_emits_running",
+		Help: "Emits that wait for their receipts, or are being sent.",
+	}, running))
+	return refused
+}

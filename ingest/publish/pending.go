@@ -11,31 +11,36 @@ type pendingEmits struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	last    uint64                  // the number of the newest emit
-	emits   map[uint64]*pendingEmit // by number; those that wait, and the expired ones
-	expired []uint64                // the numbers of emits that ended unconfirmed, oldest first, at most rememberedEmits
+	emits   map[uint64]*pendingEmit // by number; those that wait
+	silent  silent                  // the receivers of emits without any answer
+	expired map[uint64]int          // the number of receivers of emits that ended unconfirmed; at most rememberedEmits
+	oldest  []uint64                // the keys of expired, oldest first
 }
 
 // A pendingEmit collects the answers for the receivers of one emit.
 type pendingEmit struct {
-	subjects []string // by receiver; "" is skipped
-	policy   Policy
+	policy Policy
 
 	done chan struct{} // closed once the policy is fulfilled, or every receiver has its final answer
 	zero chan struct{} // capacity 1: gets a token when a gateway answers zero sockets
 
 	// Guarded by pendingEmits.mu.
-	receivers []receiver
-	silent    int // receivers without any answer
-	open      int // receivers without a final answer
+	receivers []receiver // not grown: others point to its elements
+	open      int        // receivers without a final answer
 	reached   bool
-	expired   bool
 }
 
-// A receiver holds the answers for one receiver.
+// A receiver holds the answers for one receiver. Its fields are guarded by pendingEmits.mu, and emit and subject do not
+// change.
 type receiver struct {
+	emit    *pendingEmit
+	subject string // "" if nothing is sent
+	sockets int    // sum of the receipts
+
+	previous, next *receiver // in the list of pendingEmits.silent
+
 	heard    heard
 	unstable bool // an answer of zero arrived while gateways may have been missing ([stability])
-	sockets  int  // sum of the receipts
 }
 
 // heard is the strongest answer for a receiver so far; later constants are stronger.
@@ -56,32 +61,37 @@ type answer struct {
 }
 
 func newPendingEmits() *pendingEmits {
-	return &pendingEmits{emits: make(map[uint64]*pendingEmit)}
+	return &pendingEmits{emits: make(map[uint64]*pendingEmit), expired: make(map[uint64]int)}
 }
 
 // begin adds an emit. The caller ends it with end.
 func (p *pendingEmits) begin(subjects []string, policy Policy) (number uint64, e *pendingEmit) {
 	e = &pendingEmit{
-		subjects: subjects, policy: policy,
-		done: make(chan struct{}), zero: make(chan struct{}, 1),
+		policy: policy,
+		done:   make(chan struct{}), zero: make(chan struct{}, 1),
 		receivers: make([]receiver, len(subjects)),
 	}
-	for _, subject := range subjects {
+	for i, subject := range subjects {
+		e.receivers[i].emit, e.receivers[i].subject = e, subject
 		if subject != "" {
-			e.silent++
+			e.open++
 		}
 	}
-	e.open = e.silent
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e.closeIfDone()
 	p.last++
 	p.emits[p.last] = e
+	for i := range e.receivers {
+		if e.asked(i) {
+			p.silent.add(&e.receivers[i])
+		}
+	}
 	return p.last, e
 }
 
 // end ends an emit and returns its outcomes. The error is failure if that is not nil, else nil or, if the policy is not
-// fulfilled, ErrUnconfirmed or ErrUnstable. An emit with an error stays in emits as expired.
+// fulfilled, ErrUnconfirmed or ErrUnstable. Of an emit with an error only the number of its receivers is remembered.
 //
 // timedOut says that the emit has waited for its whole bound: a receiver that has only been answered with zeros then
 // counts as Nobody.
@@ -89,20 +99,25 @@ func (p *pendingEmits) end(number uint64, timedOut bool, failure error) ([]Outco
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.emits[number]
+	delete(p.emits, number)
+	for i := range e.receivers {
+		if r := &e.receivers[i]; r.heard == heardNothing && e.asked(i) {
+			p.silent.remove(r)
+		}
+	}
 	outcomes, err := e.outcomes(timedOut)
 	if failure != nil {
 		err = failure
 	}
 	if err == nil {
-		delete(p.emits, number)
 		return outcomes, nil
 	}
-	e.expired = true
-	if len(p.expired) == rememberedEmits {
-		delete(p.emits, p.expired[0])
-		p.expired = p.expired[1:]
+	if len(p.oldest) == rememberedEmits {
+		delete(p.expired, p.oldest[0])
+		p.oldest = p.oldest[1:]
 	}
-	p.expired = append(p.expired, number)
+	p.oldest = append(p.oldest, number)
+	p.expired[number] = len(e.receivers)
 	return outcomes, err
 }
 
@@ -136,49 +151,55 @@ func (p *pendingEmits) answer(number uint64, receiver int, a answer, counted boo
 	case number > p.last, e != nil && !e.asked(receiver):
 		return unexpected
 	case e == nil:
-		return accepted
-	case e.expired:
-		if counted || a.noResponders {
-			return accepted
-		}
-		return late
+		return p.afterwards(number, receiver, counted || a.noResponders)
 	case counted && !a.noResponders:
 		// A gateway holds the user now. Only a receipt can say that it also received the event.
 		return accepted
 	}
-	e.add(receiver, a)
+	p.add(&e.receivers[receiver], a)
 	return accepted
 }
 
-// givenUp adds an answer to each pending emit for each receiver with that subject that has no answer yet.
+// afterwards returns the verdict on an answer to an emit that has ended. empty says that the answer is no receipt. The
+// caller holds mu.
+func (p *pendingEmits) afterwards(number uint64, receiver int, empty bool) verdict {
+	receivers, unconfirmed := p.expired[number]
+	switch {
+	case !unconfirmed:
+		return accepted
+	case receiver >= receivers:
+		return unexpected
+	case empty:
+		return accepted
+	}
+	return late
+}
+
+// givenUp adds an answer to each receiver with that subject that has no answer yet. It takes time for these only, however
+// many others wait.
 func (p *pendingEmits) givenUp(subject []byte, a answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, e := range p.emits {
-		if e.expired || e.silent == 0 {
-			continue
-		}
-		for i := range e.receivers {
-			if e.receivers[i].heard == heardNothing && e.subjects[i] == string(subject) && e.asked(i) {
-				e.add(i, a)
-			}
-		}
+	for r := p.silent.of(subject); r != nil; {
+		next := r.next // add takes r out of the list
+		p.add(r, a)
+		r = next
 	}
 }
 
 // asked reports whether the emit has sent a request for the receiver of this index.
 func (e *pendingEmit) asked(receiver int) bool {
-	return receiver < len(e.subjects) && e.subjects[receiver] != ""
+	return receiver < len(e.receivers) && e.receivers[receiver].subject != ""
 }
 
-// add adds an answer to the i-th receiver. The caller holds pendingEmits.mu.
+// add adds an answer to a receiver of an emit that has not ended. The caller holds mu.
 //
 // "No responders" is final, even as the answer to a count request after a zero: a gateway that received the event and
 // has unsubscribed since sent its receipt before it unsubscribed.
-func (e *pendingEmit) add(i int, a answer) {
-	r := &e.receivers[i]
+func (p *pendingEmits) add(r *receiver, a answer) {
+	e := r.emit
 	if r.heard == heardNothing {
-		e.silent--
+		p.silent.remove(r)
 		r.heard = heardZero
 	}
 	r.unstable = r.unstable || a.unstable
@@ -225,7 +246,7 @@ func (e *pendingEmit) outcomes(timedOut bool) (outcomes []Outcome, err error) {
 		switch {
 		case r.heard == heardReceipt:
 			outcomes[i] = Outcome{State: Reached, Sockets: r.sockets}
-		case e.subjects[i] == "":
+		case r.subject == "":
 			outcomes[i].State = Nobody
 		case r.heard == heardNothing, r.heard == heardZero && !timedOut:
 			err = ErrUnconfirmed

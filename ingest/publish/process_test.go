@@ -21,7 +21,7 @@ type here struct {
 	heard []string // guarded by mu
 }
 
-func (h *here) Emit(ctx context.Context, m wire.Message, subjects []string, _ time.Duration, _ bool) (sockets []int) {
+func (h *here) Emit(ctx context.Context, m wire.Message, subjects []string, _ bool) (sockets []int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, subject := range subjects {
@@ -94,7 +94,7 @@ func TestProcess(t *testing.T) {
 		}
 	}
 
-	p.Bound = 0
+	p.process.notAloneAt = time.Time{}
 	if reached, err := emit(p, []string{"u"}, "again", "1"); !reached || err != nil || len(local.take()) != 1 {
 		t.Errorf("%v, %v, and the process that has been alone for a while does not serve its own sockets", reached, err)
 	}

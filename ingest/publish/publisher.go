@@ -9,18 +9,20 @@
 //
 // # Locks
 //
-// Three locks exist: process.mu, pendingEmits.mu and stability.mu. None is taken while another one is held.
+// Five locks exist: process.mu, admission.mu, pendingEmits.mu, stats.mu and stability.mu. None is taken while another
+// one is held.
 //
 // No lock is held during a call of nats.go. nats.go holds the lock of its connection while it connects, for up to two
 // seconds if the server's machine does not respond, and nearly all of its methods wait for that lock. An emit must be
-// answered within a second all the same. So one goroutine, that of [sender], publishes for all emits, and [stability]
-// asks nats.go for the list of servers only while the connection is up.
+// answered within a second all the same. So one goroutine, that of [sender], publishes for all emits and for [stats],
+// and [stability] asks nats.go for the list of servers only while the connection is up.
 package publish
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,8 +32,7 @@ import (
 )
 
 const (
-	// Bound is how long [Publisher.Publish] waits for receipts. docs/protocol.md promises it: /emit answers 503 after
-	// it.
+	// Bound is how long an emit takes at most. docs/protocol.md promises it: /emit answers 503 after it.
 	Bound = time.Second
 	// MaxPayload is the largest max_payload, in bytes, that nats-server accepts without a warning.
 	MaxPayload = 8 << 20
@@ -40,8 +41,18 @@ const (
 // Errors of [Publisher.Publish] besides [wire.ErrID], [wire.ErrProject], [wire.ErrEvent] and [wire.ErrData], which
 // report an invalid emit.
 var (
+	// ErrBusy reports an emit that was refused because too many run already, or too large ones: [Config.MaxEmits],
+	// [Config.MaxEmitBytes]. Nothing of it was sent.
+	ErrBusy = errors.New("too many or too large emits run already, in all or from this address: try again in a second, " +
+		"or raise --max-emits or --max-emit-bytes")
 	// ErrReceivers reports an emit with more than [wire.MaxReceivers] receivers. Nothing of it was sent.
 	ErrReceivers = fmt.Errorf("an emit names at most %d receivers: name the others in a further emit", wire.MaxReceivers)
+	// ErrRepeats reports an emit that names a receiver more than [wire.MaxRepeats] times. Nothing of it was sent.
+	ErrRepeats = fmt.Errorf("an emit names a receiver at most %d times, because each time is an event of its own: "+
+		"name it once, or send a further emit", wire.MaxRepeats)
+	// ErrEmitBytes reports an emit that exceeds [Config.MaxEmitBytes]. Nothing of it was sent.
+	ErrEmitBytes = errors.New("the event, once for each receiver, has more bytes than --max-emit-bytes allows: " +
+		"name fewer receivers in one emit, send less, or raise it")
 	// ErrTooLarge reports an emit that is larger than the NATS server's max_payload.
 	ErrTooLarge = errors.New("the emit is larger than NATS takes: send less, or raise max_payload of nats-server")
 	// ErrNotSent reports that the message for at least one receiver could not be published on NATS.
@@ -58,7 +69,7 @@ type Emit struct {
 	// Project is the project of the users; "" is the default one.
 	Project string
 	// To holds the ids of the users, at most [wire.MaxReceivers]. An empty id is skipped: its outcome is [Nobody]. An
-	// id that is listed twice gets the event twice.
+	// id that is listed twice gets the event twice; at most [wire.MaxRepeats] times.
 	To []string
 	// Event is the name of the event. [wire.Reserved] reports the names that are refused.
 	Event string
@@ -66,13 +77,15 @@ type Emit struct {
 	Args [][]byte
 	// Except is the Socket.IO id of a socket that does not get the event; "" excludes none.
 	Except string
+	// From is the address of the program that emits. [Config.MaxEmits] is shared between addresses; emits with the zero
+	// address have one share.
+	From netip.Addr
 }
 
-// messages checks the emit. It returns the subject of each receiver, "" for an empty id, and the message for all of
-// them.
-func (e Emit) messages() (subjects []string, m wire.Message, err error) {
+// subjects checks the receivers. It returns the subject of each, "" for an empty id, and how many are not empty.
+func (e Emit) subjects() (subjects []string, receivers int64, err error) {
 	if len(e.To) > wire.MaxReceivers {
-		return nil, m, ErrReceivers
+		return nil, 0, ErrReceivers
 	}
 	subjects = make([]string, len(e.To))
 	for i, id := range e.To {
@@ -80,12 +93,37 @@ func (e Emit) messages() (subjects []string, m wire.Message, err error) {
 			continue
 		}
 		if subjects[i], err = wire.Subject(e.Project, id); err != nil {
-			return nil, m, err
+			return nil, 0, err
+		}
+		receivers++
+	}
+	if repeats(subjects) {
+		return nil, 0, ErrRepeats
+	}
+	return subjects, receivers, nil
+}
+
+// size returns the least number of bytes that the payload can have.
+func (e Emit) size() int64 {
+	size := len(e.Event)
+	for _, arg := range e.Args {
+		size += len(arg)
+	}
+	return int64(size)
+}
+
+// repeats reports whether a subject occurs more than [wire.MaxRepeats] times. An empty one does not count.
+func repeats(subjects []string) bool {
+	if len(subjects) <= wire.MaxRepeats {
+		return false
+	}
+	times := make(map[string]int, len(subjects))
+	for _, subject := range subjects {
+		if times[subject]++; times[subject] > wire.MaxRepeats && subject != "" {
+			return true
 		}
 	}
-	m.Except = e.Except
-	m.Payload, err = wire.Encode(e.Event, e.Args...)
-	return subjects, m, err
+	return false
 }
 
 // A Policy says which receipts [Publisher.Publish] waits for. It never waits longer than [Publisher.Bound].
@@ -124,27 +162,32 @@ type request struct {
 	subjects []string     // by receiver; "" is skipped
 	message  wire.Message // its Subject is not set
 	policy   Policy
-	bound    time.Duration
 }
 
+// errBound is the cause of the end of an emit's context if [Publisher.Bound] has passed.
+var errBound = errors.New("its time is over")
+
 // A carrier sends a message to the gateways and returns an outcome for each subject. The error is nil if the policy is
-// fulfilled. There are two carriers: [bus] for NATS, and [process] for the gateway in this process.
+// fulfilled. The context ends at the bound of the emit at the latest, with the cause errBound. A carrier returns soon
+// after the context has ended, and sends nothing from then on. There are two carriers: [bus] for NATS, and [process] for the gateway in this process.
 type carrier interface {
 	carry(context.Context, request) ([]Outcome, error)
 }
 
 // A Publisher publishes emits. It is safe for concurrent use.
 type Publisher struct {
-	// Bound is how long Publish waits for receipts; New sets it to [Bound]. It must not be changed during a Publish.
+	// Bound is how long Publish takes at most; New sets it to [Bound]. It must not be changed during a Publish.
 	Bound time.Duration
 
-	bus     *bus
-	process *process // nil without a gateway in this process
+	config    Config
+	admission *admission
+	bus       *bus
+	process   *process // nil without a gateway in this process
 }
 
 // New returns a publisher that uses nc, and registers its metrics with reg. Call Start before Publish.
-func New(nc *nats.Conn, reg prometheus.Registerer) *Publisher {
-	return &Publisher{Bound: Bound, bus: newBus(nc, reg)}
+func New(cfg Config, nc *nats.Conn, reg prometheus.Registerer) *Publisher {
+	return &Publisher{Bound: Bound, config: cfg, admission: newAdmission(cfg, reg), bus: newBus(nc, reg)}
 }
 
 // UseGateway makes Publish call the gateway of this process directly, without NATS, as long as no other node can have
@@ -171,18 +214,41 @@ func (p *Publisher) Close() { p.bus.close() }
 // Publish sends an emit to all of its receivers and waits for the receipts that the policy asks for, at most
 // [Publisher.Bound]. It returns an outcome for each entry of [Emit.To], in the same order.
 //
-// An invalid emit is not sent at all, and the outcomes are nil. With any other error the outcomes hold what is known:
-// [ErrTooLarge] and [ErrNotSent] report a failed publish, [ErrUnconfirmed] and [ErrUnstable] that the policy is not
-// fulfilled. If ctx ends, Publish stops sending and waiting and returns [ErrUnconfirmed]; messages already sent are
-// still delivered.
+// An emit that is invalid, or refused with [ErrBusy], is not sent at all, and the outcomes are nil. With any other error
+// the outcomes hold what is known: [ErrTooLarge] and [ErrNotSent] report a failed publish, [ErrUnconfirmed] and
+// [ErrUnstable] that the policy is not fulfilled. If ctx ends, Publish stops sending and waiting and returns
+// [ErrUnconfirmed]; messages already sent are still delivered.
 func (p *Publisher) Publish(ctx context.Context, e Emit, policy Policy) ([]Outcome, error) {
-	subjects, message, err := e.messages()
+	if !p.admission.enter(e.From) {
+		return nil, ErrBusy
+	}
+	var bytes int64 // once carry has let them in
+	defer func() { p.admission.leave(e.From, bytes) }()
+	ctx, end := context.WithTimeoutCause(ctx, p.Bound, errBound)
+	defer end()
+	subjects, receivers, err := e.subjects()
 	if err != nil {
 		return nil, err
+	}
+	// A large emit that is refused is not encoded: that takes more time than all other checks.
+	most, least := p.config.MaxEmitBytes, receivers*e.size()
+	if most > 0 && least > most {
+		return nil, ErrEmitBytes
+	}
+	if !p.admission.carry(e.From, least) {
+		return nil, ErrBusy
+	}
+	bytes = least
+	message := wire.Message{Except: e.Except}
+	if message.Payload, err = wire.Encode(e.Event, e.Args...); err != nil {
+		return nil, err
+	}
+	if most > 0 && receivers*int64(len(message.Payload)) > most {
+		return nil, ErrEmitBytes
 	}
 	var via carrier = p.bus
 	if p.process != nil && p.process.available(2*p.Bound) {
 		via = p.process
 	}
-	return via.carry(ctx, request{subjects: subjects, message: message, policy: policy, bound: p.Bound})
+	return via.carry(ctx, request{subjects: subjects, message: message, policy: policy})
 }

@@ -28,6 +28,7 @@ func TestInvalidEmits(t *testing.T) {
 		{Emit{To: []string{"u"}, Event: "connect"}, wire.ErrEvent},
 		{Emit{To: []string{"u"}, Event: "e", Args: [][]byte{[]byte("1"), []byte("{")}}, wire.ErrData},
 		{Emit{To: make([]string, wire.MaxReceivers+1), Event: "e"}, ErrReceivers},
+		{Emit{To: append(slices.Repeat([]string{"u"}, wire.MaxRepeats), "v", "u"), Event: "e"}, ErrRepeats},
 	} {
 		if outcomes, err := p.Publish(t.Context(), c.emit, FirstReceipt); outcomes != nil || !errors.Is(err, c.want) {
 			t.Errorf("%v, %v; want %v", outcomes, err, c.want)
@@ -54,6 +55,50 @@ func TestWhatIsPublished(t *testing.T) {
 	m := <-heard
 	if m.Subject != "app.shop.user.=YS5i" || string(m.Data) != `["e",{"b":1.0},2]` || m.Header.Get(wire.HeaderExcept) != "socket" {
 		t.Errorf("%s %s %v", m.Subject, m.Data, m.Header)
+	}
+}
+
+// An id that is listed 16 times gets the event 16 times. Empty ids are none.
+func TestRepeats(t *testing.T) {
+	b := newBench(t)
+	p := newPublisher(t, b.server.ClientURL())
+	b.gw.Holds("u", 1)
+	ids := slices.Concat(slices.Repeat([]string{"u"}, wire.MaxRepeats), make([]string, wire.MaxRepeats+1))
+	got, err := p.Publish(t.Context(), Emit{To: ids, Event: "e"}, AllReceivers)
+	reached := slices.Repeat([]Outcome{{Reached, 1}}, wire.MaxRepeats)
+	if want := slices.Concat(reached, slices.Repeat([]Outcome{{State: Nobody}}, wire.MaxRepeats+1)); !slices.Equal(got, want) || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	if len(b.gw.Heard) != wire.MaxRepeats {
+		t.Errorf("heard %d times", len(b.gw.Heard))
+	}
+}
+
+// The event, once for each receiver, has --max-emit-bytes at most. Nothing of a larger emit is sent.
+func TestMaxEmitBytes(t *testing.T) {
+	b := newBench(t)
+	p := newPublisher(t, b.server.ClientURL())
+	p.config.MaxEmitBytes = 3 * int64(len(`["e",1234]`))
+	b.gw.Holds("u", 1)
+	for _, c := range []struct {
+		ids  []string
+		data string
+		err  error
+	}{
+		{[]string{"u", "", "u", "u"}, "1234", nil},
+		{[]string{"u", "", "u", "u"}, "12345", ErrEmitBytes},
+		{[]string{"u", "u", "u", "u"}, "1234", ErrEmitBytes},
+		{[]string{"u"}, "12345678901234567890", nil},
+	} {
+		if _, err := emit(p, c.ids, "e", c.data); !errors.Is(err, c.err) {
+			t.Errorf("%q, %s: %v, want %v", c.ids, c.data, err, c.err)
+		}
+	}
+	if _, err := emit(p, []string{"u"}, "fence", "1"); err != nil {
+		t.Error(err)
+	}
+	if len(b.gw.Heard) != 3+1+1 {
+		t.Errorf("heard %d times", len(b.gw.Heard))
 	}
 }
 
@@ -143,17 +188,44 @@ func TestTheContextEnds(t *testing.T) {
 	}
 }
 
+// Nothing is sent for an emit whose context has ended, not even if the sender is ready for it.
+func TestNothingIsSentAfterTheEnd(t *testing.T) {
+	b := newBench(t)
+	p := newPublisher(t, b.server.ClientURL())
+	b.gw.Holds("u", 1)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // select would choose the sender half of the time
+		if _, err := p.Publish(ended, Emit{To: []string{"u", "u"}, Event: "e"}, FirstReceipt); !errors.Is(err, ErrUnconfirmed) {
+			t.Errorf("%v", err)
+		}
+	}
+	p.Bound = 0
+	for range 20 {
+		if _, err := p.Publish(t.Context(), Emit{To: []string{"u", "u"}, Event: "e"}, FirstReceipt); !errors.Is(err, ErrUnconfirmed) {
+			t.Errorf("%v", err)
+		}
+	}
+	p.Bound = Bound
+	if _, err := emit(p, []string{"u"}, "fence", "1"); err != nil {
+		t.Error(err)
+	}
+	if m := <-b.gw.Heard; string(m.Data) != `["fence",1]` {
+		t.Errorf("heard %s", m.Data)
+	}
+}
+
 // A failed Start leaves nothing running. Close may be called before Start, and twice.
 func TestStartAndClose(t *testing.T) {
 	s := natstest.Start(t)
 	nc := natstest.Connect(t, s)
-	unused := New(nc, prometheus.NewRegistry())
+	unused := New(Config{}, nc, prometheus.NewRegistry())
 	if n := nc.NumSubscriptions(); n != 0 {
 		t.Errorf("New subscribed %d times", n)
 	}
 	unused.Close()
-	used := New(nc, prometheus.NewRegistry())
-	if err := used.Start(); err != nil || nc.NumSubscriptions() != 2 {
+	used := New(Config{}, nc, prometheus.NewRegistry())
+	if err := used.Start(); err != nil || nc.NumSubscriptions() != 3 {
 		t.Fatalf("%v, %d subscriptions", err, nc.NumSubscriptions())
 	}
 	changes := used.bus.stability.changes
@@ -171,7 +243,7 @@ func TestStartAndClose(t *testing.T) {
 		t.Errorf("%d subscriptions after Close", n)
 	}
 	nc.Close()
-	failing := New(nc, prometheus.NewRegistry())
+	failing := New(Config{}, nc, prometheus.NewRegistry())
 	if err := failing.Start(); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("%v", err)
 	}

@@ -24,6 +24,9 @@ const (
 	MaxProject = 64
 	// MaxReceivers is how many users one emit may name.
 	MaxReceivers = 1000
+	// MaxRepeats is how often one emit may name the same user, who then gets the
+	// event as often.
+	MaxRepeats = 16
 )
 
 // SubjectStat is where every gateway answers a message with its [Stat].
