@@ -15,7 +15,7 @@ const (
 	headPatience = time.Second
 	// waitingPart is the part of all connections that may wait for a request: new
 	// ones without a head, and kept-alive ones. It bounds the memory of connections
-	// that only need to be opened, about 12 KiB each, where the limit on files is
+	// that only need to be opened, about 6 KiB each, where the limit on files is
 	// very high. Connections that are used wait for milliseconds, so a quarter is
 	// ample.
 	waitingPart = 4

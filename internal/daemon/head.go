@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// maxFields bounds the lines of a request's head. net/http keeps about 200
+	// maxFields bounds the lines of a request's head. net/http keeps about 130
 	// bytes for each field, however short it is, so that a head of maxHeader bytes
-	// could cost 5 MB for as long as it is read, or as its poll waits. Browsers send
+	// could cost 3 MB for as long as it is read, or as its poll waits. Browsers send
 	// some twenty fields, and proxies add a few.
 	maxFields = 128
 	// freeHead is what a head may have without being charged, in bytes. Only GET

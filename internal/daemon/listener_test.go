@@ -287,8 +287,8 @@ func TestAbandonedRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func() (aborted any) {
-		defer func() { aborted = recover() }()
+	ask := func() (aborted error) {
+		defer func() { aborted, _ = recover().(error) }()
 		h.ServeHTTP(nil, r)
 		return nil
 	}
@@ -297,7 +297,7 @@ func TestAbandonedRequest(t *testing.T) {
 	}
 	handled = false
 	c.evicted.Store(true)
-	if aborted := ask(); aborted != http.ErrAbortHandler || handled {
+	if aborted := ask(); !errors.Is(aborted, http.ErrAbortHandler) || handled {
 		t.Errorf("an abandoned request: %v, handled %v", aborted, handled)
 	}
 }
