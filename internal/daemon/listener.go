@@ -89,20 +89,21 @@ func boundSendBuffer(_, _ string, raw syscall.RawConn) error {
 // the limits.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		if l.reserve == nil {
-			l.reserve, _ = os.Open(os.DevNull) // without it too it goes on
-		}
+		l.openReserve()
 		why := admitted
 		tcp, err := l.AcceptTCP()
 		if noFile(err) {
 			tcp, why, err = l.acceptWithoutFiles()
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) || noFile(err) {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			continue
+		case noFile(err):
+			l.openReserve()
 			l.warn(noFiles)
 			time.Sleep(fileRetry)
 			continue
-		}
-		if err != nil {
+		case err != nil:
 			l.closeReserve()
 			return nil, err
 		}
@@ -137,8 +138,8 @@ func peerOf(c *net.TCPConn) netip.Addr {
 // acceptWithoutFiles accepts a connection when the process or the system has no
 // file left, with the file in reserve. Another connection, which waits, then
 // makes room. If none does, the new one is to be refused, except by the private
-// listener. The error is that no file is left or that no connection has come:
-// Linux says that there is no file before it looks for a connection.
+// listener. The error is EMFILE also if no connection has come: Linux says that
+// there is no file before it looks for one.
 func (l *listener) acceptWithoutFiles() (c *net.TCPConn, why refusal, err error) {
 	if l.reserve == nil { // a connection has it
 		l.makeRoom(fileRetry)
@@ -146,8 +147,11 @@ func (l *listener) acceptWithoutFiles() (c *net.TCPConn, why refusal, err error)
 	}
 	l.closeReserve()
 	_ = l.SetDeadline(time.Now().Add(reserveTime))
-	defer func() { _ = l.SetDeadline(time.Time{}) }()
-	if c, err = l.AcceptTCP(); err == nil && !l.makeRoom(0) && !l.private {
+	c, err = l.AcceptTCP()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = syscall.EMFILE
+	case err == nil && !l.makeRoom(0) && !l.private:
 		why = noFiles
 	}
 	return c, why, err
@@ -161,6 +165,21 @@ func (l *listener) makeRoom(least time.Duration) bool {
 		_ = victim.Close()
 	}
 	return victim != nil
+}
+
+// openReserve opens the file in reserve if it is not open. If it cannot be opened,
+// the next attempt to accept ends after fileRetry, so that it is opened as soon as
+// a file is free.
+func (l *listener) openReserve() {
+	if l.reserve != nil {
+		return
+	}
+	var next time.Time // none
+	var err error
+	if l.reserve, err = os.Open(os.DevNull); err != nil {
+		next = time.Now().Add(fileRetry)
+	}
+	_ = l.SetDeadline(next)
 }
 
 func (l *listener) closeReserve() {

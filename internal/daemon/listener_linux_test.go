@@ -93,6 +93,20 @@ func exhaust(t *testing.T) (free func(n int)) {
 	}
 }
 
+// oneFree reports whether the process may open one more file and no second one.
+func oneFree() bool {
+	first, err := os.Open(os.DevNull)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = first.Close() }()
+	second, err := os.Open(os.DevNull)
+	if err == nil {
+		_ = second.Close()
+	}
+	return err != nil
+}
+
 // With no file left the private listener answers within a second, again and
 // again, and the public one says why it does not serve.
 func TestNoFilesLeft(t *testing.T) {
@@ -124,6 +138,10 @@ func TestNoFilesLeft(t *testing.T) {
 		}
 		_ = c.conn.Close()
 	}
+	natstest.Await(t, "the private listener to have its file in reserve again", func() bool {
+		l := admin.listener.(*listener)
+		return l.connections.openOf(l) == 0 && oneFree()
+	})
 	c := call(t, public, "127.0.0.1")
 	c.say("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if answer, body := c.answer(); answer.StatusCode != 503 || !strings.Contains(body, "no file left") {
