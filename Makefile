@@ -7,7 +7,8 @@
 # make bench   CPU, memory and latency, beside Node's Socket.IO and others, into docs/benchmarks.md: about 13 minutes
 # make bench-scale    100,000 sockets and 1,000,000 ids on several gateways: about a minute, 4 GB
 # make check   format, vet, lint, borders between packages
-# make build   bin/doit-socket, bin/doit-socket-gateway, bin/doit-socket-ingest
+# make build   bin/doit-socket, bin/doit-socket-gateway, bin/doit-socket-ingest, with their licences
+# make notice  writes NOTICE, the licences of what is linked: a test fails when it is out of date
 # make client  fetches the Socket.IO client that the binary serves
 # make fuzz    every fuzz target, FUZZTIME each: a quarter of an hour with 60s, once they are built
 # make vuln    known vulnerabilities of the dependencies (asks the Internet)
@@ -22,7 +23,7 @@ FUZZTIME      := 60s
 SOAK          := 2h
 TOOLS         := $(CURDIR)/.tools/bin
 
-.PHONY: run build client test test-go test-browser test-cluster test-compose edge soak bench bench-scale check borders fuzz vuln
+.PHONY: run build client notice test test-go test-browser test-cluster test-compose edge soak bench bench-scale check borders fuzz vuln
 
 run: client
 	go run ./embedded
@@ -32,6 +33,11 @@ build: client
 	go build -trimpath -ldflags '-s -w' -o bin/doit-socket ./embedded
 	go build -trimpath -ldflags '-s -w' -o bin/doit-socket-gateway ./gateway
 	go build -trimpath -ldflags '-s -w' -o bin/doit-socket-ingest ./ingest
+	cp LICENSE NOTICE bin/ # who passes the programs on, passes these on
+
+notice:
+	go run ./tools/notice >NOTICE.new
+	mv NOTICE.new NOTICE
 
 client:
 	clients/browser/fetch.sh

@@ -57,6 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	p := daemon.NewProcess(cfg.Config, stderr)
+	p.LimitSockets(cfg.Gateway.MaxSockets, cfg.Gateway.ExemptPeer)
 
 	bus, err := natsd.Start(cfg.Node, publish.MaxPayload, cfg.Cluster, p.Log)
 	if err != nil {
@@ -85,7 +86,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer publisher.Close()
 
-	public, err := daemon.Bind(cfg.Listen)
+	public, err := p.Listen(daemon.Public, cfg.Listen)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if cfg.EmitListen == "" {
 		emits.Mount(router)
 	} else {
-		private, err := daemon.Bind(cfg.EmitListen)
+		private, err := p.Listen(daemon.Emits, cfg.EmitListen)
 		if err != nil {
 			return err
 		}

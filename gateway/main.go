@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	p := daemon.NewProcess(cfg.Config, stderr)
+	p.LimitSockets(cfg.Gateway.MaxSockets, cfg.Gateway.ExemptPeer)
 
 	bus, err := p.ConnectBus(cfg.BusConfig, "gateway", fail)
 	if err != nil {
@@ -46,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer daemon.Drain(bus)
 	p.Health.Check("nats", p.Connected(bus))
 
-	public, err := daemon.Bind(cfg.Listen)
+	public, err := p.Listen(daemon.Public, cfg.Listen)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer publisher.Close()
-	public, err := daemon.Bind(cfg.Listen)
+	public, err := p.Listen(daemon.Public, cfg.Listen)
 	if err != nil {
 		return err
 	}

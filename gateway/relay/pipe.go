@@ -41,7 +41,7 @@ func newPipe(w http.ResponseWriter, answer *http.Response, in *bufio.Reader, s *
 
 // reset closes the browser's connection and drops the bytes that the browser has not received.
 func (p *pipe) reset() {
-	if tcp, ok := p.conn.(*net.TCPConn); ok {
+	if tcp, ok := p.conn.(interface{ SetLinger(int) error }); ok { // a TCP connection, perhaps wrapped
 		_ = tcp.SetLinger(0) // else the kernel retries for minutes
 	}
 	_ = p.conn.Close()

@@ -15,17 +15,18 @@ import (
 type Admin struct {
 	mux    *http.ServeMux
 	health *Health
+	hosts  []string // by which it may be asked, besides addresses and localhost
 	paths  []string // listed on the status page
 }
 
 // newAdmin returns an Admin with the pages of every program.
-func newAdmin(health *Health, metrics prometheus.Gatherer) *Admin {
-	a := &Admin{mux: http.NewServeMux(), health: health}
+func newAdmin(health *Health, metrics prometheus.Gatherer, hosts []string) *Admin {
+	a := &Admin{mux: http.NewServeMux(), health: health, hosts: hosts}
 	a.mux.HandleFunc("GET /{$}", a.status)
 	a.Mount("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	a.Mount("/debug/pprof/", http.HandlerFunc(pprof.Index))
 	a.mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	a.mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	a.mux.HandleFunc("GET /debug/pprof/cmdline", hideCommandLine)
 	a.mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	a.mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	a.Mount("/healthz", http.HandlerFunc(alive))
@@ -41,8 +42,21 @@ func (a *Admin) Mount(path string, h http.Handler) {
 	a.paths = append(a.paths, path)
 }
 
-// ServeHTTP implements http.Handler.
-func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+// ServeHTTP implements http.Handler. It answers 403 if the request names a
+// foreign host.
+func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !allowsHost(r.Host, a.hosts) {
+		refuseHost(w)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// hideCommandLine answers for the command line, which net/http/pprof would show:
+// it may hold passwords.
+func hideCommandLine(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "the command line is not shown, because it may hold passwords; look at it on the machine, with ps", http.StatusNotFound)
+}
 
 // status serves the status page: facts, state and paths, as text.
 func (a *Admin) status(w http.ResponseWriter, _ *http.Request) {

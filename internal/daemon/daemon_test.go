@@ -59,7 +59,7 @@ func TestPublicAddressesAreRefusedInOpenMode(t *testing.T) {
 func TestExitCodes(t *testing.T) {
 	_, usage := parse(t, "--nonsense")
 	for want, err := range map[int]error{exitOK: nil, exitFailed: io.EOF, exitUsage: usage} {
-		if got := exitCode("test", err); got != want {
+		if got := exitCode(io.Discard, "test", err); got != want {
 			t.Errorf("%v: %d, want %d", err, got, want)
 		}
 	}
@@ -88,7 +88,7 @@ func TestReadiness(t *testing.T) {
 	for name, c := range map[string]struct {
 		handler http.Handler
 		body    string
-	}{"public": {public, "not ready\n"}, "private": {newAdmin(h, prometheus.NewRegistry()), "not ready\nnats: secret.host is away\n"}} {
+	}{"public": {public, "not ready\n"}, "private": {newAdmin(h, prometheus.NewRegistry(), nil), "not ready\nnats: secret.host is away\n"}} {
 		s, err := Bind("127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

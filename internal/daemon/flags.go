@@ -16,11 +16,15 @@ import (
 type Config struct {
 	MemoryConfig `embed:""`
 
-	Listen      string `default:"${listen}" help:"Address of the public listener. If the environment has PORT, the default is :PORT."`
-	AdminListen string `default:"${admin_listen}" help:"Address of the private listener: /metrics, /debug/pprof, /readyz with reasons."`
-	Open        bool   `help:"Allow open mode on a public address: anyone who knows an id may emit to it and register it."`
-	Node        string `default:"${hostname}" help:"Label of this node in receipts and on the private status page. Labels need not be unique."`
-	LogLevel    string `default:"info" enum:"debug,info,warn,error" help:"Lowest level that is logged: debug, info, warn or error."`
+	Listen      string   `default:"${listen}" help:"Address of the public listener. If the environment has PORT, the default is :PORT."`
+	AdminListen string   `default:"${admin_listen}" help:"Address of the private listener: /metrics, /debug/pprof, /readyz with reasons."`
+	Open        bool     `help:"Allow open mode on a public address: anyone who knows an id may emit to it and register it."`
+	AdminHosts  []string `placeholder:"NAME" help:"Host names by which the private listener may be asked, besides addresses, localhost and the name in --admin-listen. Others are answered 403: a page could use them to reach it through a browser (DNS rebinding)."`
+	Node        string   `default:"${hostname}" help:"Label of this node in receipts and on the private status page. Labels need not be unique."`
+	LogLevel    string   `default:"info" enum:"debug,info,warn,error" help:"Lowest level that is logged: debug, info, warn or error."`
+
+	MaxConnections           int `default:"0" help:"Most TCP connections of the public listeners together. At the limit the one that has waited longest for a request is closed, and a new one is answered 503 if none waits. 0 means 10,000 more than --max-sockets, or as many as the files allow if that is less."`
+	MaxConnectionsPerAddress int `default:"2500" help:"Most TCP connections from one address (IPv6: from one /64), at most half of all. Further ones are answered 429. 127.0.0.0/8, ::1 and trusted proxies are exempt. 0 means no limit."`
 
 	Healthcheck bool `env:"-" help:"Ask the running program whether it is alive and exit with code 0 or 1. It is found by --admin-listen or its variable. For containers."`
 
@@ -82,8 +86,24 @@ func (c Config) Validate() error {
 	if err := c.MemoryConfig.Validate(); err != nil {
 		return err
 	}
+	for _, limit := range []struct {
+		flag  string
+		value int
+	}{{"--max-connections", c.MaxConnections}, {"--max-connections-per-address", c.MaxConnectionsPerAddress}} {
+		if limit.value < 0 || limit.value > mostConnections {
+			return fmt.Errorf("%s is %d: it must be 0 to %d", limit.flag, limit.value, mostConnections)
+		}
+	}
+	for _, name := range c.AdminHosts {
+		if strings.ContainsAny(name, ":/ \t") {
+			return fmt.Errorf("--admin-hosts contains %q: it must be a name without scheme, port and path, like gateway-1", name)
+		}
+	}
 	return c.Allow(c.Listen)
 }
+
+// mostConnections is the highest value of the limits on connections.
+const mostConnections = 10_000_000
 
 // Allow returns an error if address is not HOST:PORT, or is public and open mode
 // there is not permitted by --open.

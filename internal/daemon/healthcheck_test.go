@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"io"
 	"net"
 	"testing"
 
@@ -33,7 +34,7 @@ func TestHealthcheckFails(t *testing.T) {
 	for name, s := range map[string]*Server{"nobody": gone, "one that knows no /healthz": stranger} {
 		t.Setenv("DOIT_ADMIN_LISTEN", s.Addr())
 		_, err := parse(t, "--healthcheck")
-		if code := exitCode("test", err); code != exitFailed {
+		if code := exitCode(io.Discard, "test", err); code != exitFailed {
 			t.Errorf("%s: exit code %d, %v", name, code, err)
 		}
 	}

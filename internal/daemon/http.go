@@ -35,8 +35,8 @@ type Server struct {
 	serving  sync.WaitGroup
 }
 
-// Bind listens on a TCP address, HOST:PORT. It serves nothing yet, so an error
-// is known before anything starts. Shutdown must follow.
+// Bind is [Process.Listen] without limits: connections are not counted. It is for
+// tests.
 func Bind(address string) (*Server, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -65,6 +65,8 @@ func urlOf(address string) string {
 func (s *Server) Serve(h http.Handler, log *slog.Logger, fail func(error)) {
 	s.server = &http.Server{
 		Handler:           boundBody(h),
+		ConnState:         follow,
+		ConnContext:       remember,
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       2 * time.Minute,
@@ -78,9 +80,13 @@ func (s *Server) Serve(h http.Handler, log *slog.Logger, fail func(error)) {
 	})
 }
 
-// boundBody applies bodyTimeout to requests that have a body.
+// boundBody applies bodyTimeout to requests that have a body. It drops requests
+// whose connection was closed before they were complete.
 func boundBody(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if abandoned(r) {
+			panic(http.ErrAbortHandler) // net/http ends the connection and logs nothing
+		}
 		if r.ContentLength != 0 {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"strings"
@@ -40,6 +41,8 @@ type Command struct {
 // [ErrUsage]. The first argument may name a command: serve, which is the
 // default; healthcheck, which is serve with --healthcheck; or one of more.
 // SIGINT or SIGTERM ends the context. A second signal ends the process at once.
+// A reader of the log that goes away or does not read neither ends nor stops the
+// program.
 func Main(name string, serve Run, more ...Command) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -49,11 +52,20 @@ func Main(name string, serve Run, more ...Command) {
 		signal.Stop(signals) // before cancel, so that a second signal ends the process from the start of the shutdown
 		cancel()
 	}()
+	// Go ends the process by SIGPIPE if standard output or error is a broken pipe,
+	// unless the program receives the signal. The write then fails.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	stderr := newOutput(os.Stderr)
+	go stderr.run()
+	log.SetOutput(stderr) // for libraries
+
 	run, args, err := choose(os.Args[1:], commands(serve, more))
 	if err == nil {
-		err = run(ctx, args, os.Stdout, os.Stderr)
+		err = run(ctx, args, os.Stdout, stderr)
 	}
-	os.Exit(exitCode(name, err))
+	code := exitCode(stderr, name, err)
+	stderr.close()
+	os.Exit(code)
 }
 
 // commands returns a program's commands. The first is the default.
@@ -80,11 +92,12 @@ func choose(args []string, commands []Command) (Run, []string, error) {
 	return nil, nil, fmt.Errorf("%w: there is no command %q: use %s; without a command the program serves (see --help)", ErrUsage, args[0], strings.Join(names, ", "))
 }
 
-func exitCode(name string, err error) int {
+// exitCode writes an error to stderr and returns the code for it.
+func exitCode(stderr io.Writer, name string, err error) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	fmt.Fprintf(stderr, "%s: %v\n", name, err)
 	if errors.Is(err, ErrUsage) {
 		return exitUsage
 	}

@@ -52,11 +52,11 @@ func TestCommands(t *testing.T) {
 
 // A package's page is served on the private listener, by GET, and the status page names it.
 func TestAdminMount(t *testing.T) {
-	a := newAdmin(NewHealth(), prometheus.NewRegistry())
+	a := newAdmin(NewHealth(), prometheus.NewRegistry(), nil)
 	a.Mount("/sockets", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
 	ask := func(method, path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		a.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		a.ServeHTTP(w, httptest.NewRequest(method, "http://localhost"+path, nil))
 		return w
 	}
 	if got := ask(http.MethodGet, "/sockets"); got.Body.String() != "here" {

@@ -41,7 +41,7 @@ func TestPagesDoNotWaitForADial(t *testing.T) {
 	t.Cleanup(func() { proxy.Freeze(false, false) }) // runs first
 	page := func(path string) string {
 		w := httptest.NewRecorder()
-		p.Admin.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		p.Admin.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil))
 		return w.Body.String()
 	}
 	if got := page("/metrics"); !strings.Contains(got, `doit_nats_connected{connection="gateway"} 1`) {

@@ -25,7 +25,10 @@ type Process struct {
 	Admin   *Admin
 	Budget  *budget.Budget // of --max-memory
 
-	states map[*nats.Conn]*natsState // of the connections; only main's goroutine uses the map
+	// Only main's goroutine uses the following.
+	states      map[*nats.Conn]*natsState // of the connections to NATS
+	shared      *connections              // of the public listeners
+	connections *connectionMetrics
 }
 
 // NewProcess returns a process that logs to stderr.
@@ -38,8 +41,11 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 		Budget:  cfg.budget(),
 		states:  make(map[*nats.Conn]*natsState),
 	}
-	p.Admin = newAdmin(p.Health, p.Metrics)
-	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.Admin = newAdmin(p.Health, p.Metrics, cfg.adminHosts())
+	p.connections = newConnectionMetrics(p.Metrics)
+	p.shared = newConnections(publicLimits(cfg, fileLimit(), 0), isLoopback, p.connections)
+	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		lostLines(stderr))
 	p.Metrics.MustRegister(memoryMetrics(p.Budget)...)
 	started := time.Now()
 	p.Health.Fact("node", func() string { return cfg.Node })
@@ -56,9 +62,9 @@ func (p *Process) NewRouter() *router.Router {
 }
 
 // ServeAdmin serves the private listener until stop is called. It calls fail if
-// serving ends before.
+// serving ends before. It is called once.
 func (p *Process) ServeAdmin(fail func(error)) (stop func(), err error) {
-	admin, err := Bind(p.Config.AdminListen)
+	admin, err := p.listen(private, p.Config.AdminListen, newConnections(privateLimits(fileLimit()), nil, p.connections))
 	if err != nil {
 		return nil, err
 	}

@@ -143,15 +143,19 @@ func TestBalancerPassesAll(t *testing.T) {
 		for i := range 100 {
 			siotest.MustPost(t, url, "42", "hello", fmt.Sprint(i))
 		}
-		if got := siotest.MustGet(t, url+"/emit?id=42&message=by-get"); got != "OK" {
-			t.Errorf("GET: %s", got)
+		for _, path := range []string{"/emit", "/%65mit"} {
+			if got := siotest.MustGet(t, url+path+"?id=42&message=by-get"); got != "OK" {
+				t.Errorf("GET %s: %s", path, got)
+			}
 		}
 		for _, page := range pages {
 			for i := range 100 {
 				page.Expect("hello", float64(i))
 			}
-			if got := page.Next(); got.Name != "by-get" {
-				t.Errorf("heard %v", got)
+			for range 2 {
+				if got := page.Next(); got.Name != "by-get" {
+					t.Errorf("heard %v", got)
+				}
 			}
 		}
 		// The sums are up to a second old.

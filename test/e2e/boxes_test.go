@@ -129,7 +129,8 @@ func TestBoxesWithOneName(t *testing.T) {
 	t.Setenv("DOIT_CLUSTER_ROUTES", strings.Join(addresses, ","))
 	boxes := make([]*siotest.Program, len(addresses))
 	for i, address := range addresses {
-		boxes[i] = start(t, "embedded", "--cluster-listen", address)
+		// Where the test may open few files, more sockets would be a warning.
+		boxes[i] = start(t, "embedded", "--max-sockets", "100", "--cluster-listen", address)
 	}
 	both := regexp.MustCompile(`cluster +(\S+)#(\S+), (\S+)#(\S+) at 127\.0\.0\.1\n`)
 	for _, box := range boxes {
