@@ -88,6 +88,7 @@ func TestMaxEmitBytes(t *testing.T) {
 		{[]string{"u", "", "u", "u"}, "1234", nil},
 		{[]string{"u", "", "u", "u"}, "12345", ErrEmitBytes},
 		{[]string{"u", "u", "u", "u"}, "1234", ErrEmitBytes},
+		{[]string{"u", "u", "u", "u"}, "{not JSON, and not looked at", ErrEmitBytes},
 		{[]string{"u"}, "12345678901234567890", nil},
 	} {
 		if _, err := emit(p, c.ids, "e", c.data); !errors.Is(err, c.err) {
