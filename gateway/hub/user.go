@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// A user is an id that has a socket on this node, or a subscription that is no longer wanted.
+// A user is an id that has a socket on this node, or a subscription that lingers or is no longer wanted.
 type user struct {
 	subject string
 
@@ -18,6 +18,7 @@ type user struct {
 	// sockets[done:due]. It skips sockets[due:], which joined after it began. The
 	// holder of turn changes done and due under the read lock.
 	done, due int
+	stay      stay
 
 	queue queue      // events that wait for turn
 	turn  sync.Mutex // held while events are sent to the sockets

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/ramainen/doit-socket/gateway/eio"
@@ -11,13 +12,10 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// maxPending is how many registrations of one connection may wait for NATS at
-// the same time.
-const maxPending = 64
-
 var (
-	errUserID  = errors.New(`expected {"userid": id}, where id is a string, a number or a list of them`)
-	errPending = errors.New("too many registrations at once")
+	errUserID      = errors.New(`expected {"userid": id}, where id is a string, a number or a list of them`)
+	errPending     = fmt.Errorf("not registered: %d registrations of this page are not answered yet; try again after an answer", maxPending)
+	errNodePending = errors.New("not registered: too many registrations wait on this server; try again in 5 seconds")
 )
 
 // onEvent handles register and unregister. It ignores other events.
@@ -27,28 +25,47 @@ func (c *client) onEvent(s *socket, p packet) {
 		c.session.Close(eio.ReasonProtocol)
 		return
 	}
-	if name != "register" && name != "unregister" {
-		return
+	switch name {
+	case "register":
+		if err := c.register(s, p.ack, args); err != nil {
+			c.answer(s, name, p.ack, err)
+		}
+	case "unregister":
+		subjects, err := userSubjects(args, c.server.MaxIDs)
+		if err == nil {
+			c.withdraw(s, subjects)
+			c.server.hub.Unregister(s.member, subjects)
+		}
+		c.answer(s, name, p.ack, err)
+	}
+}
+
+// register handles a register event: it submits the registration, at once or later, or returns an error.
+func (c *client) register(s *socket, ack string, args []json.RawMessage) error {
+	budget := c.server.budget
+	if err := budget.check(c.ids); err != nil {
+		return err
 	}
 	subjects, err := userSubjects(args, c.server.MaxIDs)
+	if err != nil {
+		return err
+	}
+	r, err := c.begin(s, ack, subjects)
+	if err != nil {
+		return err
+	}
+	wait, err := budget.spend(&c.ids, c.session.Address(), len(subjects), c.server.hub.NewUsers(subjects))
 	switch {
 	case err != nil:
-		c.answer(s, name, p.ack, err)
-	case name == "unregister":
-		c.server.hub.Unregister(s.member, subjects)
-		c.answer(s, name, p.ack, nil)
-	case c.pending.Add(1) > maxPending:
-		c.pending.Add(-1)
-		c.answer(s, name, p.ack, errPending)
+		r.uncount()
+		return err
+	case wait > 0:
+		c.server.metrics.delayed.Inc()
+		c.delay(r, wait)
 	default:
-		c.server.hub.Register(s.member, subjects, func(err error) {
-			c.pending.Add(-1)
-			if err == nil {
-				s.markRegistered()
-			}
-			c.answer(s, name, p.ack, err)
-		})
+		r.submit()
 	}
+	return nil
 }
 
 // answer counts the result of a register or unregister event and sends it as an
@@ -58,6 +75,7 @@ func (c *client) answer(s *socket, event, ack string, err error) {
 	answer := []byte(`[{"ok":true}]`)
 	if err != nil {
 		result = "refused"
+		c.server.metrics.refused.WithLabelValues(reasonOf(err)).Inc()
 		c.server.log.Debug("registration refused", slog.String("event", event), slog.Any("error", err))
 		answer = wire.AppendString([]byte(`[{"ok":false,"error":`), err.Error())
 		answer = append(answer, `}]`...)

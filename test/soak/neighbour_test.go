@@ -41,11 +41,17 @@ const neighbourPace = 5 * time.Millisecond
 // newNeighbour registers a page and emits to it until the test ends.
 func newNeighbour(t testing.TB, p *siotest.Program) *neighbour {
 	t.Helper()
-	page, err := join(strings.TrimPrefix(p.URL, "http://"), socket4, "neighbour")
+	return newNeighbourOf(t, p, p)
+}
+
+// newNeighbourOf is newNeighbour for a gateway and an ingest that are two programs.
+func newNeighbourOf(t testing.TB, gateway, ingest *siotest.Program) *neighbour {
+	t.Helper()
+	page, err := join(strings.TrimPrefix(gateway.URL, "http://"), socket4, "neighbour")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &neighbour{t: t, page: page, emitter: newEmitter(p.URL), stop: make(chan struct{})}
+	n := &neighbour{t: t, page: page, emitter: newEmitter(ingest.URL), stop: make(chan struct{})}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
