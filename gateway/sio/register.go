@@ -121,23 +121,38 @@ func userSubjects(args []json.RawMessage, limit int) ([]string, error) {
 	return subjects, nil
 }
 
-// elements returns the first elements of a JSON array, at most most of them. It
-// does not decode the others.
+// elements returns the first elements of a valid JSON array, at most most of them. It looks at no others. It returns nil
+// at an element that is a list or an object, which is no id. The elements are parts of array.
 func elements(array json.RawMessage, most int) (list []json.RawMessage) {
-	d := json.NewDecoder(bytes.NewReader(array))
-	_, _ = d.Token() // the bracket
-	for len(list) < most && d.More() {
-		var element json.RawMessage
-		if d.Decode(&element) != nil {
+	rest := array[1:]
+	for len(list) < most {
+		rest = bytes.TrimLeft(rest, ", \t\r\n")
+		end := 0
+		switch rest[0] {
+		case ']':
+			return list
+		case '[', '{':
 			return nil
+		case '"':
+			for end = 1; rest[end] != '"'; end++ {
+				if rest[end] == '\\' {
+					end++
+				}
+			}
+			end++
+		default:
+			end = bytes.IndexAny(rest, ",] \t\r\n")
 		}
-		list = append(list, element)
+		list, rest = append(list, rest[:end]), rest[end:]
 	}
 	return list
 }
 
 // userID returns an id as JavaScript prints it, so 42 and "42" are the same id.
 func userID(raw json.RawMessage) (string, error) {
+	if raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil // the text is UTF-8: decoding it would change nothing
+	}
 	var id any
 	if raw[0] == '{' || raw[0] == '[' || json.Unmarshal(raw, &id) != nil {
 		return "", errUserID
