@@ -61,6 +61,22 @@ func TestBudget(t *testing.T) {
 		if err := b.check(*tab()); err != nil {
 			t.Error(err)
 		}
+		// Refusals cost something, too: a session that goes on is refused before its ids are decoded.
+		stubborn, tries := tab(), 0
+		for range 14 {
+			if _, err := b.spend(stubborn, one, 32, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for b.check(*stubborn) == nil {
+			if _, err := b.spend(stubborn, one, 64, 0); err == nil {
+				t.Fatal("64 ids were allowed")
+			}
+			if tries++; tries > 33 {
+				t.Fatal("refusals cost nothing")
+			}
+		}
+
 		time.Sleep(time.Minute) // of the bubble's clock
 		spend(flood, one, 32, 32, 0, "")
 		spend(tab(), other, 32, 32, 0, "")
