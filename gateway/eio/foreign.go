@@ -19,7 +19,7 @@ func (srv *Server) foreign(sid string) (node string) {
 	if srv.Pass == nil || len(sid) != NodeLength+idLength {
 		return ""
 	}
-	node = sid[:NodeLength]
+	node = strings.Clone(sid[:NodeLength]) // it may be kept for as long as a websocket lives, and sid is a part of the whole request line
 	if node == srv.Node || strings.Trim(node, "0123456789abcdef") != "" {
 		return ""
 	}

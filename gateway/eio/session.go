@@ -80,6 +80,22 @@ func (s *Session) ID() string { return s.id }
 // Protocol returns the Engine.IO revision that the browser speaks: 2, 3 or 4.
 func (s *Session) Protocol() int { return s.codec.protocol }
 
+// Address returns the address that [Server.Admit] returned for the handshake:
+// the zero address if Admit is nil, or for a browser without limits per address.
+func (s *Session) Address() netip.Addr { return s.address }
+
+// Do calls f as a callback is called: alone, and not after OnClose. If the
+// session is closed, it does not call f. It waits while a callback runs, so no
+// callback may call it.
+func (s *Session) Do(f func()) {
+	if !s.beginTurn() {
+		return
+	}
+	defer s.endTurn()
+	defer contain(s)
+	f()
+}
+
 // Send queues a frame. It returns false if the session is finishing or closed.
 // It does not write: a call of Flush must follow. The caller of Flush must not
 // hold a lock that OnClose takes, because Flush may close the session.

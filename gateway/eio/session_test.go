@@ -410,3 +410,36 @@ func TestBusyServerClosesNobody(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// Do calls a function in a turn: not while a callback runs, and not after OnClose. A panic in it ends the session only.
+func TestDo(t *testing.T) {
+	a := start(t)
+	inside, outside := make(chan *Session), make(chan struct{})
+	a.onMessage = func(s *Session, data []byte, _ bool) {
+		if string(data) == "wait" {
+			inside <- s
+			<-outside
+		}
+		s.write(Message(data))
+	}
+	w := a.socket(4)
+	w.raw(text("4wait"))
+	s := <-inside
+	if s.Address().IsValid() {
+		t.Errorf("the address is %v, though loopback is exempt", s.Address())
+	}
+	done := make(chan bool, 1)
+	go s.Do(func() { done <- s.turn.TryLock() })
+	select {
+	case <-done:
+		t.Error("called during a callback")
+	case outside <- struct{}{}:
+	}
+	if <-done {
+		t.Error("called without the turn")
+	}
+	w.want("4wait")
+	s.Do(func() { panic("fault") })
+	a.wantClose(ReasonPanicking)
+	s.Do(func() { t.Error("called after OnClose") })
+}

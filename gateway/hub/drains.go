@@ -9,9 +9,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// maxDrains bounds the drains in progress. Further subscriptions are unsubscribed at once, without
-// a drain.
-const maxDrains = 10000
+// maxDrains bounds the drains in progress, each of which is a goroutine and a round trip of nats.go.
+// Further users keep their subscription until the server has confirmed these.
+const maxDrains = 128
 
 // drains holds the subscriptions whose drain has begun and that NATS has not confirmed as removed
 // yet. The goroutine of subscriptions.run adds them. It ends them, too, as does the nats.go
@@ -22,6 +22,13 @@ type drains struct {
 }
 
 func newDrains() *drains { return &drains{subs: make(map[*nats.Subscription]uint64)} }
+
+// room returns how many further drains may begin.
+func (d *drains) room() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maxDrains - len(d.subs)
+}
 
 // add adds a subscription that is about to be drained. It returns false at maxDrains.
 func (d *drains) add(sub *nats.Subscription, reconnects uint64) bool {

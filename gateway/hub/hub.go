@@ -7,7 +7,7 @@
 //	                            └── emit.go: events emitted in this process
 //
 //	Hub.Register ──▶ registry.go ──▶ subscriptions.go ──▶ NATS
-//	Hub.Detach  ──┘                    └─ drains.go: unsubscribes that NATS has not confirmed
+//	Hub.Detach  ──┘    └─ linger.go    └─ drains.go: unsubscribes that NATS has not confirmed
 //
 //	the connection to NATS is lost ──▶ losses.go ──▶ gap.go ──▶ Conn.Send, Conn.Flush
 //	a worker's channel overflows   ──────────────────┘
@@ -60,6 +60,9 @@ type Options struct {
 	// NATS cluster (--settle). In a cluster, each registration is confirmed this
 	// long after NATS has confirmed its subscription.
 	Settle time.Duration
+	// Linger is how long, in a NATS cluster, a subscription stays after its user's last socket has
+	// left, unless a message for the user comes. 0 means that it does not stay.
+	Linger time.Duration
 	// MaxUsers is how many users one socket may register as.
 	MaxUsers int
 	// GapEvent is the name of the event that tells a socket that it may have
@@ -110,7 +113,7 @@ func New(nc *nats.Conn, o Options) (*Hub, error) {
 	}
 	backlogged := o.Metrics.dropped.WithLabelValues("backlog")
 	h.subscriptions = &subscriptions{
-		nc: nc, registry: h.registry, losses: h.losses, channel: h.workers.channel, settle: o.Settle,
+		nc: nc, registry: h.registry, losses: h.losses, channel: h.workers.channel, settle: o.Settle, linger: o.Linger,
 		dropped: backlogged, log: o.Log, wake: changed, closing: h.closing, ended: make(chan struct{}), drains: newDrains(),
 	}
 	h.gaps = &gaps{
@@ -188,6 +191,10 @@ func (h *Hub) Unregister(s *Socket, subjects []string) { h.registry.remove(s, su
 
 // Detach unregisters the socket from all users for good. It may be called more than once.
 func (h *Hub) Detach(s *Socket) { h.registry.detach(s) }
+
+// NewUsers returns how many of the subjects are of users that have neither a socket nor a
+// subscription on this node. To register these costs NATS a subscription each.
+func (h *Hub) NewUsers(subjects []string) int { return h.registry.newUsers(subjects) }
 
 // Users returns how many users have a socket on this node.
 func (h *Hub) Users() int { return h.registry.count() }

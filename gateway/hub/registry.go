@@ -1,27 +1,29 @@
 package hub
 
 import (
+	"math"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A registry records which users have which sockets on this node. It does no I/O and waits for
 // nothing but its lock. It records which users lack a subscription and which subscriptions are no
 // longer wanted; subscriptions.go applies that.
-//
-// Further limits on new users, by address or by node, would go into add.
 type registry struct {
 	maxUsers int
 	wake     signal // raised when a user is added to changed
 
 	mu sync.RWMutex
 	// Guarded by mu, as are the fields of user and Socket that say so.
-	users  map[string]*user // by subject; a user without sockets has a subscription that is no longer wanted
+	users  map[string]*user // by subject; a user without sockets has a subscription that lingers or is no longer wanted, or is quiet
 	active int              // users with sockets
 	// changed holds the users with sockets and no subscription, and those with a
-	// subscription and no sockets, without those that takeChanged has returned.
+	// subscription and no sockets, without those that takeChanged has returned or
+	// put into leaving.
 	// It is a set, so a user that comes and goes many times takes one entry at most.
 	changed map[*user]struct{}
+	leaving leaving
 	closed  bool
 }
 
@@ -59,6 +61,7 @@ func (r *registry) add(s *Socket, subjects []string) (added []string, err error)
 		}
 		s.users, u.sockets = append(s.users, u), append(u.sockets, s)
 		if len(u.sockets) == 1 {
+			u.stay.ended = false
 			r.active++
 			r.note(u)
 		}
@@ -107,27 +110,85 @@ func (r *registry) unlink(s *Socket, i int) {
 		return
 	}
 	r.active--
-	if !u.sub.exists() { // nothing to unsubscribe
+	if !u.sub.exists() && !u.stay.silent { // nothing to unsubscribe
 		delete(r.users, u.subject)
 	}
 	r.note(u)
 }
 
-// find returns the user of a subject, or nil if the user has neither sockets nor a subscription.
+// find returns the user of a subject, or nil if the user has neither sockets nor a subscription. The caller has a message
+// for the user.
 func (r *registry) find(subject string) *user {
 	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.users[subject]
+	u := r.users[subject]
+	ends := u != nil && len(u.sockets) == 0
+	r.mu.RUnlock()
+	if ends {
+		r.endStay(u)
+	}
+	return u
 }
 
-// sockets returns a copy of the list of a user's sockets.
+// sockets returns a copy of the list of a user's sockets. The caller has a message for the user.
 func (r *registry) sockets(subject string) []*Socket {
+	u := r.find(subject)
+	if u == nil {
+		return nil
+	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if u := r.users[subject]; u != nil {
-		return slices.Clone(u.sockets)
+	return slices.Clone(u.sockets)
+}
+
+// endStay makes the next takeChanged give up a user that has no sockets.
+func (r *registry) endStay(u *user) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(u.sockets) > 0 || !u.sub.exists() || u.stay.ended {
+		return
 	}
-	return nil
+	u.stay.ended = true
+	r.note(u)
+}
+
+// newUsers returns how many of the subjects have neither a socket nor a subscription on this node.
+func (r *registry) newUsers(subjects []string) (n int) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, subject := range subjects {
+		if r.users[subject] == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// quiet returns the users that are quiet and have sockets, by subject: they are subscribed later.
+func (r *registry) quiet() map[string]bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	subjects := make(map[string]bool)
+	for _, e := range r.leaving.quiet {
+		if len(e.user.sockets) > 0 {
+			subjects[e.user.subject] = true
+		}
+	}
+	return subjects
+}
+
+// newestRound returns the highest round in which a subscription of the subjects was made. It is the highest number if
+// one of them is not subscribed.
+func (r *registry) newestRound(subjects []string) (newest uint64) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, subject := range subjects {
+		u := r.users[subject]
+		if u == nil || !u.sub.exists() {
+			return math.MaxUint64
+		}
+		newest = max(newest, u.sub.round)
+	}
+	return newest
 }
 
 // count returns how many users have sockets.
@@ -137,26 +198,48 @@ func (r *registry) count() int {
 	return r.active
 }
 
-// takeChanged returns the subscriptions that are no longer wanted, and removes them from the
+// takeChanged returns subscriptions that are no longer wanted, at most limit, and removes them from the
 // registry. It also returns the users that lack a subscription. For each of these the caller then
-// calls [registry.subscribed] or [registry.notSubscribed].
-func (r *registry) takeChanged() (unwanted []subscription, wanted []*user) {
+// calls [registry.subscribed] or [registry.notSubscribed]. A subscription stays for the time linger
+// after its user's last socket has left. next is when the caller has to call again; zero if only
+// after wake.
+func (r *registry) takeChanged(now time.Time, linger time.Duration, limit int) (unwanted []subscription, wanted []*user, next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.changed) == 0 {
-		return nil, nil
+	for _, u := range r.leaving.wake(now) {
+		if r.users[u.subject] == u && len(u.sockets) == 0 && !u.sub.exists() {
+			delete(r.users, u.subject)
+		}
 	}
+	later := make(map[*user]struct{}) // a new map, because a map never gets smaller
 	for u := range r.changed {
-		if len(u.sockets) > 0 {
+		switch {
+		case len(u.sockets) == 0:
+			r.leaving.add(u, now.Add(linger))
+		case u.stay.silent:
+			later[u] = struct{}{}
+		default:
 			wanted = append(wanted, u)
+		}
+	}
+	r.changed = later
+	keep := maxLingering
+	if linger == 0 || r.closed {
+		keep = 0
+	}
+	for _, u := range r.leaving.take(now, keep, limit) {
+		if len(u.sockets) > 0 || !u.sub.exists() {
 			continue
 		}
 		unwanted = append(unwanted, u.sub)
 		u.sub = subscription{}
-		delete(r.users, u.subject)
+		if u.stay.ended && linger > 0 {
+			r.leaving.hush(u, now)
+		} else {
+			delete(r.users, u.subject)
+		}
 	}
-	r.changed = make(map[*user]struct{}) // a map never gets smaller
-	return unwanted, wanted
+	return unwanted, wanted, r.leaving.next(now)
 }
 
 // subscribed sets the subscription of a user that takeChanged has returned. It returns false if the

@@ -5,6 +5,7 @@ import "github.com/nats-io/nats.go"
 // A subscription is the NATS subscription of a user.
 type subscription struct {
 	nats    *nats.Subscription // nil if there is none
+	round   uint64             // the round of subscriptions.apply that made it
 	counted int                // dropped messages that countDropped has returned
 }
 

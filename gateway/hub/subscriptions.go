@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -23,23 +24,24 @@ const (
 )
 
 // subscriptions keeps the subscriptions at NATS equal to the registry: each user with sockets has
-// exactly one, and there are no others. The goroutine of run repeats these steps:
+// exactly one, and there are no others, but for those that linger. The goroutine of run repeats these
+// steps:
 //
 //	apply             unsubscribes users without sockets, subscribes users with sockets
+//	answerSettled     answers registrations of users that NATS and its cluster had before
 //	confirm           makes a round trip: then NATS has everything that was applied before it
 //	answerPropagated  in a cluster, answers registrations --settle later, when the other servers have it, too
 //
 // Only this goroutine waits for NATS, and it holds no lock while it waits. The next apply applies
-// all changes that were made to the registry during the wait. A user that left and came back during
-// it keeps the subscription.
-//
-// A delay before unsubscribing would go into apply.
+// all changes that were made to the registry during the wait, and one round trip confirms all of
+// them. A user that left and came back during it keeps the subscription.
 type subscriptions struct {
 	nc       *nats.Conn
 	registry *registry
 	losses   *losses
 	channel  func(subject string) chan *nats.Msg // [workers.channel]
 	settle   time.Duration
+	linger   time.Duration // see leaving
 	dropped  prometheus.Counter
 	log      *slog.Logger
 	wake     signal
@@ -56,6 +58,9 @@ type subscriptions struct {
 	unconfirmed []registration // applied, and waiting for a round trip
 	propagating []propagation  // confirmed, and waiting for --settle; in the order of until
 	failures    int64          // attempts to reconnect that failed after a server had accepted them, up to the last answer
+	round       uint64         // how often apply was called
+	settled     propagated     // what NATS and its cluster have
+	next        time.Time      // when registry.takeChanged has to be called again; zero if only after wake
 }
 
 // A registration waits until NATS has the subscriptions of its subjects.
@@ -69,8 +74,16 @@ type registration struct {
 // A propagation holds registrations that one round trip has confirmed, until the other servers of
 // the cluster have their subscriptions, too.
 type propagation struct {
+	propagated
 	until         time.Time
 	registrations []registration
+}
+
+// A propagated says that the subscriptions that were made up to a round are known to the server of a
+// connection and, once they have settled, to its cluster.
+type propagated struct {
+	round      uint64
+	connection uint64 // from [subscriptions.connection]
 }
 
 // push adds a registration for the next apply. It does not wait.
@@ -106,26 +119,59 @@ func (s *subscriptions) run() {
 		case <-s.wake:
 		case <-timer.C:
 		case <-s.closing.Done():
-			s.apply() // the registry is empty, so this unsubscribes everything
-			if s.nc.IsConnected() {
-				_ = s.nc.FlushTimeout(lastRoundTrip)
-			}
-			s.drains.end(s.drains.list())
+			s.removeAll()
 			s.refuseAll()
 			return
 		}
 		s.apply()
+		s.answerSettled()
 		confirmed := s.confirm()
 		s.answerPropagated()
-		switch {
-		case !confirmed:
-			timer.Reset(retry)
-		case len(s.propagating) > 0:
-			timer.Reset(time.Until(s.propagating[0].until))
-		default:
-			timer.Stop()
+		s.setTimer(timer, confirmed)
+	}
+}
+
+// removeAll removes all subscriptions. The registry is empty and closed. It waits for NATS for
+// lastRoundTrip at most. Subscriptions that cannot be drained in this time are unsubscribed at once.
+func (s *subscriptions) removeAll() {
+	for end := time.Now().Add(lastRoundTrip); ; {
+		s.apply()
+		left := time.Until(end)
+		confirmed := left > 0 && s.nc.IsConnected() && s.nc.FlushTimeout(left) == nil
+		if !confirmed {
+			unwanted, _, _ := s.registry.takeChanged(time.Now(), 0, math.MaxInt)
+			for _, sub := range unwanted {
+				s.giveUp(sub)
+			}
+		}
+		s.drains.end(s.drains.list())
+		if !confirmed || s.next.IsZero() {
+			return
 		}
 	}
+}
+
+// setTimer sets the timer to the time at which the steps are due again.
+func (s *subscriptions) setTimer(timer *time.Timer, confirmed bool) {
+	var next time.Time
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	if confirmed {
+		earlier(s.next)
+	} else {
+		earlier(time.Now().Add(retry))
+	}
+	if len(s.propagating) > 0 {
+		earlier(s.propagating[0].until)
+	}
+	if next.IsZero() {
+		timer.Stop()
+		return
+	}
+	timer.Reset(time.Until(next))
 }
 
 // apply unsubscribes users without sockets and subscribes users that lack a subscription.
@@ -136,7 +182,13 @@ func (s *subscriptions) apply() {
 	s.unconfirmed = append(s.unconfirmed, s.waiting...)
 	s.waiting = nil
 	s.mu.Unlock()
-	unwanted, wanted := s.registry.takeChanged()
+	limit := math.MaxInt // without a connection nothing is drained
+	if s.nc.IsConnected() {
+		limit = s.drains.room()
+	}
+	unwanted, wanted, next := s.registry.takeChanged(time.Now(), s.lingers(), limit)
+	s.next = next
+	s.round++
 	for _, sub := range unwanted {
 		s.giveUp(sub)
 	}
@@ -151,8 +203,9 @@ func (s *subscriptions) apply() {
 			failed[u.subject] = err
 			continue
 		}
-		if !s.registry.subscribed(u, subscription{nats: sub}) {
-			s.giveUp(subscription{nats: sub})
+		made := subscription{nats: sub, round: s.round}
+		if !s.registry.subscribed(u, made) {
+			s.giveUp(made)
 		}
 	}
 	if failed != nil {
@@ -173,6 +226,15 @@ func (s *subscriptions) refuse(failed map[string]error) {
 		}
 		return false
 	})
+}
+
+// lingers returns how long a subscription stays after its user's last socket has left: not at all
+// outside of a cluster, where a new one takes a round trip only, and while NATS is not connected.
+func (s *subscriptions) lingers() time.Duration {
+	if s.linger == 0 || s.nc.ConnectedClusterName() == "" {
+		return 0
+	}
+	return s.linger
 }
 
 // giveUp removes a user's subscription.
@@ -211,21 +273,55 @@ func (s *subscriptions) disconnected() {
 	if !s.drains.end(s.drains.list()) && s.nc.IsConnected() {
 		_ = s.nc.ForceReconnect()
 	}
+	s.wake.raise() // so that nothing lingers
+}
+
+// connection returns a number of the current connection to NATS. It is another one after each
+// reconnect, and 0 while NATS is not connected.
+func (s *subscriptions) connection() uint64 {
+	if !s.nc.IsConnected() {
+		return 0
+	}
+	return s.nc.Stats().Reconnects + 1
+}
+
+// answerSettled answers the registrations whose users' subscriptions NATS and its cluster had before,
+// on the connection that there is now. Such a registration needs no round trip: it is for users that
+// have other sockets, or whose subscriptions have lingered.
+func (s *subscriptions) answerSettled() {
+	if len(s.unconfirmed) == 0 {
+		return
+	}
+	losses := s.losses.soFar() // before the connection, so that a loss after it concerns the sockets, too
+	if connection := s.connection(); connection == 0 || connection != s.settled.connection {
+		return
+	}
+	var settled []registration
+	s.unconfirmed = slices.DeleteFunc(s.unconfirmed, func(r registration) bool {
+		is := len(r.subjects) > 0 && s.registry.newestRound(r.subjects) <= s.settled.round
+		if is {
+			settled = append(settled, r)
+		}
+		return is
+	})
+	s.confirmSockets(settled, losses)
+	answer(settled, nil)
 }
 
 // confirm makes a round trip to NATS if registrations or drains wait for one. It returns false if
 // NATS does not answer; the caller must then call it again. Without a cluster it answers the
 // confirmed registrations, with one it adds them to propagating.
 //
-// A registration for a user that is already subscribed waits for a round trip, too: that
+// A registration for a user that is already subscribed may wait for a round trip, too: that
 // subscription may be unconfirmed itself, or new on the server that the connection has just moved
 // to.
 func (s *subscriptions) confirm() bool {
 	drains := s.drains.list()
-	if len(drains) == 0 && len(s.unconfirmed) == 0 {
+	confirmed, postponed := s.applied()
+	if len(drains) == 0 && len(confirmed) == 0 {
 		return true
 	}
-	asked, losses := time.Now(), s.losses.soFar()
+	asked, losses, connection := time.Now(), s.losses.soFar(), s.connection()
 	if !s.ask() {
 		return false
 	}
@@ -234,11 +330,40 @@ func (s *subscriptions) confirm() bool {
 		_ = s.nc.ForceReconnect() // the connection was lost and is back, but disconnected was not called yet
 	}
 	s.drains.end(drains)
-	confirmed := s.unconfirmed
-	s.unconfirmed = nil
+	s.unconfirmed = postponed
 	if len(confirmed) == 0 {
 		return true
 	}
+	s.confirmSockets(confirmed, losses)
+	has := propagated{s.round, connection}
+	if s.nc.ConnectedClusterName() == "" {
+		s.settled = has
+		answer(confirmed, nil)
+		return true
+	}
+	s.propagating = append(s.propagating, propagation{has, time.Now().Add(s.settle), confirmed})
+	return true
+}
+
+// applied returns the unconfirmed registrations without those that apply has postponed, because a user
+// of theirs is quiet.
+func (s *subscriptions) applied() (applied, postponed []registration) {
+	quiet := s.registry.quiet()
+	if len(quiet) == 0 {
+		return s.unconfirmed, nil
+	}
+	for _, r := range s.unconfirmed {
+		if slices.ContainsFunc(r.subjects, func(subject string) bool { return quiet[subject] }) {
+			postponed = append(postponed, r)
+		} else {
+			applied = append(applied, r)
+		}
+	}
+	return applied, postponed
+}
+
+// confirmSockets marks the sockets of the registrations as confirmed; see [registry.confirm].
+func (s *subscriptions) confirmSockets(confirmed []registration, losses uint64) {
 	sockets := make([]*Socket, 0, len(confirmed))
 	for _, r := range confirmed {
 		if r.socket != nil {
@@ -246,12 +371,6 @@ func (s *subscriptions) confirm() bool {
 		}
 	}
 	s.registry.confirm(sockets, losses)
-	if s.nc.ConnectedClusterName() == "" {
-		answer(confirmed, nil)
-		return true
-	}
-	s.propagating = append(s.propagating, propagation{time.Now().Add(s.settle), confirmed})
-	return true
 }
 
 // ask makes a round trip and reports whether NATS has answered. Without a connection it returns
@@ -285,6 +404,7 @@ func (s *subscriptions) ask() bool {
 func (s *subscriptions) answerPropagated() {
 	now := time.Now()
 	for len(s.propagating) > 0 && !now.Before(s.propagating[0].until) {
+		s.settled = s.propagating[0].propagated
 		answer(s.propagating[0].registrations, nil)
 		s.propagating = slices.Delete(s.propagating, 0, 1)
 	}

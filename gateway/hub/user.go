@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A user is an id that has a socket on this node, or a subscription that is no longer wanted.
+// A user is an id that has a socket on this node, or a subscription that lingers or is no longer wanted.
 type user struct {
 	subject string
 
@@ -17,6 +17,7 @@ type user struct {
 	// sockets[done:due]. It skips sockets[due:], which joined after it began. Who
 	// has the turn changes done and due under the read lock.
 	done, due int
+	stay      stay
 
 	queue queue // the events that wait, and the turn
 

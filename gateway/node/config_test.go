@@ -33,7 +33,7 @@ func TestBadValues(t *testing.T) {
 		"--ping-interval=0", "--ping-interval=-1s", "--ping-interval=2h", "--ping-timeout=0s", "--ping-timeout=1ms",
 		"--write-timeout=0s", "--write-timeout=-10s", "--connect-timeout=0s", "--connect-timeout=25h", "--settle=-1ms", "--settle=1m",
 		"--max-payload=0", "--max-payload=-1", "--max-payload=1000000000000", "--queue-length=0", "--queue-length=-1", "--queue-bytes=0", "--queue-bytes=100",
-		"--max-sockets=-1", "--max-sockets-per-address=-1", "--max-handshakes-per-address=-1", "--max-frames=-1", "--max-frames=2000000000",
+		"--max-new-ids=-1", "--max-new-ids-per-address=2000000", "--max-sockets=-1", "--max-sockets-per-address=-1", "--max-handshakes-per-address=-1", "--max-frames=-1", "--max-frames=2000000000",
 		"--max-frames=x", "--origins=shop.example", "--origins=https://a.example,b.example", "--origins=https://a.example/",
 		"--trusted-proxies=proxy.example", "--trusted-proxies=10.0.0.1,10.0.0.0/99",
 	} {

@@ -70,6 +70,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// linger is how long, in a NATS cluster, a user's subscription stays for a page that reloads.
+const linger = 2 * time.Second
+
 // A Node holds the sockets of one gateway process. It is safe for concurrent use.
 type Node struct {
 	cfg    Config
@@ -97,6 +100,7 @@ func New(cfg Config, name string, nc *nats.Conn, b *budget.Budget, log *slog.Log
 	n.hub, err = hub.New(nc, hub.Options{
 		Node:     name,
 		Settle:   cfg.Settle,
+		Linger:   linger,
 		MaxUsers: cfg.SocketIO.MaxIDs,
 		GapEvent: cfg.GapEvent,
 		Budget:   b,

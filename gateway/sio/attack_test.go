@@ -352,7 +352,7 @@ func TestRegistrationsThatWait(t *testing.T) {
 			p.Send(`421["register",{"userid":"42"}]`)
 		}
 		for range more {
-			p.Expect(`431[{"ok":false,"error":"too many registrations at once"}]`)
+			p.Expect(`431[{"ok":false,"error":"not registered: 64 registrations of this page are not answered yet; try again after an answer"}]`)
 		}
 		p.ExpectAlive()
 		b.nats = natstest.Restart(t, b.nats) // which outlives the bench

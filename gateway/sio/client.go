@@ -9,6 +9,7 @@ import (
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 
 	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/internal/visitor"
 )
 
 // A client is a browser's connection: a session and its sockets, one for each
@@ -19,7 +20,12 @@ type client struct {
 	session      *eio.Session
 	sockets      []*socket
 	connectTimer *time.Timer  // closes the session unless it joins a namespace in time; nil once it has joined
-	pending      atomic.Int32 // registrations that the hub has not yet answered
+	pending      atomic.Int32 // registrations that are not yet answered
+
+	// Used in the session's callbacks and in Session.Do only.
+
+	ids     visitor.Bucket  // limits the ids that it registers; see budget
+	delayed []*registration // those that wait for the budget
 }
 
 func (srv *Server) onOpen(s *eio.Session) {
@@ -114,6 +120,7 @@ func (c *client) leave(i int) {
 
 func (c *client) onClose() {
 	c.stopConnectTimer()
+	c.refuseDelayed()
 	for _, s := range c.sockets {
 		s.end()
 	}

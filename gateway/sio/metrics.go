@@ -1,15 +1,54 @@
 package sio
 
 import (
+	"errors"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/gateway/hub"
+	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 // metrics are the server's metrics. docs/operations.md lists them.
 type metrics struct {
 	closed        *prometheus.CounterVec
 	registrations *prometheus.CounterVec
+	refused       *prometheus.CounterVec
+	delayed       prometheus.Counter
+}
+
+// Reasons for which a register or unregister event is refused, as the metric names them.
+const (
+	reasonInvalid     = "invalid"
+	reasonIDs         = "max ids"
+	reasonSessionRate = "page rate"
+	reasonAddressRate = "address rate"
+	reasonNodeRate    = "node rate"
+	reasonPending     = "page pending"
+	reasonNodePending = "node pending"
+	reasonGone        = "gone"
+	reasonNATS        = "nats"
+)
+
+// reasonOf returns the reason of a refusal.
+func reasonOf(err error) string {
+	var over *overBudget
+	switch {
+	case errors.As(err, &over):
+		return over.reason
+	case errors.Is(err, errUserID), errors.Is(err, wire.ErrID):
+		return reasonInvalid
+	case errors.Is(err, hub.ErrTooManyUsers):
+		return reasonIDs
+	case errors.Is(err, errPending):
+		return reasonPending
+	case errors.Is(err, errNodePending):
+		return reasonNodePending
+	case errors.Is(err, hub.ErrGone):
+		return reasonGone
+	}
+	return reasonNATS
 }
 
 func newMetrics(r prometheus.Registerer, srv *Server) *metrics {
@@ -22,6 +61,14 @@ func newMetrics(r prometheus.Registerer, srv *Server) *metrics {
 			Name: "doit_gateway_registrations_total",
 			Help: "register and unregister events from pages, by result.",
 		}, []string{"event", "result"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "doit_gateway_registrations_refused_total",
+			Help: "register and unregister events from pages that were refused, by reason.",
+		}, []string{"reason"}),
+		delayed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "doit_gateway_registrations_delayed_total",
+			Help: "register events that waited because pages had registered too many new ids.",
+		}),
 	}
 	// Every series starts at 0, so that rate() sees its first increase.
 	for _, why := range append(eio.Reasons(), reasonIdle, reasonKicked) {
@@ -32,7 +79,13 @@ func newMetrics(r prometheus.Registerer, srv *Server) *metrics {
 			m.registrations.WithLabelValues(event, result)
 		}
 	}
-	r.MustRegister(m.closed, m.registrations,
+	for _, reason := range []string{
+		reasonInvalid, reasonIDs, reasonSessionRate, reasonAddressRate, reasonNodeRate,
+		reasonPending, reasonNodePending, reasonGone, reasonNATS,
+	} {
+		m.refused.WithLabelValues(reason)
+	}
+	r.MustRegister(m.closed, m.registrations, m.refused, m.delayed,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_gateway_sockets",
 			Help: "Connected sockets, registered or not.",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/ramainen/doit-socket/gateway/eio"
@@ -11,13 +12,10 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// maxPending is how many registrations of one connection may wait for NATS at
-// the same time.
-const maxPending = 64
-
 var (
-	errUserID  = errors.New(`expected {"userid": id}, where id is a string, a number or a list of them`)
-	errPending = errors.New("too many registrations at once")
+	errUserID      = errors.New(`expected {"userid": id}, where id is a string, a number or a list of them`)
+	errPending     = fmt.Errorf("not registered: %d registrations of this page are not answered yet; try again after an answer", maxPending)
+	errNodePending = errors.New("not registered: too many registrations wait on this server; try again in 5 seconds")
 )
 
 // onEvent handles register and unregister. It ignores other events.
@@ -27,28 +25,47 @@ func (c *client) onEvent(s *socket, p packet) {
 		c.session.Close(eio.ReasonProtocol)
 		return
 	}
-	if name != "register" && name != "unregister" {
-		return
+	switch name {
+	case "register":
+		if err := c.register(s, p.ack, args); err != nil {
+			c.answer(s, name, p.ack, err)
+		}
+	case "unregister":
+		subjects, err := userSubjects(args, c.server.MaxIDs)
+		if err == nil {
+			c.withdraw(s, subjects)
+			c.server.hub.Unregister(&s.member, subjects)
+		}
+		c.answer(s, name, p.ack, err)
+	}
+}
+
+// register handles a register event: it submits the registration, at once or later, or returns an error.
+func (c *client) register(s *socket, ack string, args []json.RawMessage) error {
+	budget := c.server.budget
+	if err := budget.check(c.ids); err != nil {
+		return err
 	}
 	subjects, err := userSubjects(args, c.server.MaxIDs)
+	if err != nil {
+		return err
+	}
+	r, err := c.begin(s, ack, subjects)
+	if err != nil {
+		return err
+	}
+	wait, err := budget.spend(&c.ids, c.session.Address(), len(subjects), c.server.hub.NewUsers(subjects))
 	switch {
 	case err != nil:
-		c.answer(s, name, p.ack, err)
-	case name == "unregister":
-		c.server.hub.Unregister(&s.member, subjects)
-		c.answer(s, name, p.ack, nil)
-	case c.pending.Add(1) > maxPending:
-		c.pending.Add(-1)
-		c.answer(s, name, p.ack, errPending)
+		r.uncount()
+		return err
+	case wait > 0:
+		c.server.metrics.delayed.Inc()
+		c.delay(r, wait)
 	default:
-		c.server.hub.Register(&s.member, subjects, func(err error) {
-			c.pending.Add(-1)
-			if err == nil {
-				s.markRegistered()
-			}
-			c.answer(s, name, p.ack, err)
-		})
+		r.submit()
 	}
+	return nil
 }
 
 // answer counts the result of a register or unregister event and sends it as an
@@ -58,6 +75,7 @@ func (c *client) answer(s *socket, event, ack string, err error) {
 	answer := []byte(`[{"ok":true}]`)
 	if err != nil {
 		result = "refused"
+		c.server.metrics.refused.WithLabelValues(reasonOf(err)).Inc()
 		c.server.log.Debug("registration refused", slog.String("event", event), slog.Any("error", err))
 		answer = wire.AppendString([]byte(`[{"ok":false,"error":`), err.Error())
 		answer = append(answer, `}]`...)
@@ -103,23 +121,38 @@ func userSubjects(args []json.RawMessage, limit int) ([]string, error) {
 	return subjects, nil
 }
 
-// elements returns the first elements of a JSON array, at most most of them. It
-// does not decode the others.
+// elements returns the first elements of a valid JSON array, at most most of them. It looks at no others. It returns nil
+// at an element that is a list or an object, which is no id. The elements are parts of array.
 func elements(array json.RawMessage, most int) (list []json.RawMessage) {
-	d := json.NewDecoder(bytes.NewReader(array))
-	_, _ = d.Token() // the bracket
-	for len(list) < most && d.More() {
-		var element json.RawMessage
-		if d.Decode(&element) != nil {
+	rest := array[1:]
+	for len(list) < most {
+		rest = bytes.TrimLeft(rest, ", \t\r\n")
+		end := 0
+		switch rest[0] {
+		case ']':
+			return list
+		case '[', '{':
 			return nil
+		case '"':
+			for end = 1; rest[end] != '"'; end++ {
+				if rest[end] == '\\' {
+					end++
+				}
+			}
+			end++
+		default:
+			end = bytes.IndexAny(rest, ",] \t\r\n")
 		}
-		list = append(list, element)
+		list, rest = append(list, rest[:end]), rest[end:]
 	}
 	return list
 }
 
 // userID returns an id as JavaScript prints it, so 42 and "42" are the same id.
 func userID(raw json.RawMessage) (string, error) {
+	if raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil // the text is UTF-8: decoding it would change nothing
+	}
 	var id any
 	if raw[0] == '{' || raw[0] == '[' || json.Unmarshal(raw, &id) != nil {
 		return "", errUserID

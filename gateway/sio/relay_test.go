@@ -134,8 +134,8 @@ func (f *fleet) wantPassed(kinds ...string) {
 	}
 }
 
-// A visitor is a page's Engine.IO session, request by request.
-type visitor struct {
+// A guest is a page's Engine.IO session, request by request.
+type guest struct {
 	t     testing.TB
 	http  *http.Client
 	eio   int
@@ -144,11 +144,11 @@ type visitor struct {
 }
 
 // visit opens a session on polling at base.
-func visit(t testing.TB, base string, revision int) *visitor {
+func visit(t testing.TB, base string, revision int) *guest {
 	t.Helper()
 	transport := &http.Transport{DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	v := &visitor{t: t, eio: revision, http: &http.Client{Transport: transport}}
+	v := &guest{t: t, eio: revision, http: &http.Client{Transport: transport}}
 	_, packets := v.poll(base)
 	if len(packets) == 0 || !strings.HasPrefix(packets[0], "0{") {
 		t.Fatalf("handshake: %q", packets)
@@ -162,7 +162,7 @@ func visit(t testing.TB, base string, revision int) *visitor {
 }
 
 // join joins "/" and registers, all at base.
-func (v *visitor) join(base, id string) *visitor {
+func (v *guest) join(base, id string) *guest {
 	v.t.Helper()
 	if v.eio == 4 {
 		v.post(base, "40")
@@ -175,7 +175,7 @@ func (v *visitor) join(base, id string) *visitor {
 	return v
 }
 
-func (v *visitor) query() string {
+func (v *guest) query() string {
 	q := fmt.Sprintf("EIO=%d", v.eio)
 	if v.eio < 4 {
 		q += "&b64=1"
@@ -187,7 +187,7 @@ func (v *visitor) query() string {
 }
 
 // do returns status and body; 0 is an error.
-func (v *visitor) do(method, base, body string) (int, string) {
+func (v *guest) do(method, base, body string) (int, string) {
 	r, err := http.NewRequest(method, base+"/socket.io/?transport=polling&"+v.query(), strings.NewReader(body))
 	if err != nil {
 		panic(err)
@@ -204,7 +204,7 @@ func (v *visitor) do(method, base, body string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-func (v *visitor) poll(base string) (status int, packets []string) {
+func (v *guest) poll(base string) (status int, packets []string) {
 	status, body := v.do(http.MethodGet, base, "")
 	if status != http.StatusOK {
 		return status, []string{body}
@@ -216,7 +216,7 @@ func (v *visitor) poll(base string) (status int, packets []string) {
 	return status, packets
 }
 
-func (v *visitor) post(base, packet string) {
+func (v *guest) post(base, packet string) {
 	v.t.Helper()
 	if status, body := v.do(http.MethodPost, base, siotest.Payload(v.eio, packet)); status != http.StatusOK || body != "ok" {
 		v.t.Fatalf("POST: %d %q", status, body)
@@ -225,7 +225,7 @@ func (v *visitor) post(base, packet string) {
 
 // upgrade moves the session to a websocket at base, as the clients do. What
 // comes by polling meanwhile goes to got.
-func (v *visitor) upgrade(base string, got func(packet string)) *siotest.Conn {
+func (v *guest) upgrade(base string, got func(packet string)) *siotest.Conn {
 	v.t.Helper()
 	socket, err := siotest.DialSocket(base, "transport=websocket&"+v.query())
 	if err != nil {
@@ -369,7 +369,7 @@ func TestUpgradeThroughBalancer(t *testing.T) {
 }
 
 // wantUnknown checks that the answer is that for an unknown session.
-func (v *visitor) wantUnknown(base string) {
+func (v *guest) wantUnknown(base string) {
 	v.t.Helper()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		if status, body := v.do(method, base, ""); status != http.StatusBadRequest || !strings.Contains(body, `{"code":1,"message":"Session ID unknown"}`) {
@@ -641,7 +641,7 @@ func TestForgedSessions(t *testing.T) {
 		strings.Repeat("a", 16) + strings.Repeat(".", 20),
 		strings.Repeat("a", 16) + strings.Repeat("я", 10),
 	} {
-		v := &visitor{t: t, http: http.DefaultClient, eio: 4, sid: url.QueryEscape(sid)}
+		v := &guest{t: t, http: http.DefaultClient, eio: 4, sid: url.QueryEscape(sid)}
 		v.wantUnknown(node.url)
 	}
 	node.flush(node.pub)
@@ -658,7 +658,7 @@ func TestForgedSessions(t *testing.T) {
 
 	// A name that a node could have, and one that a node has.
 	for _, name := range []string{strings.Repeat("a", 16), f.nodes[1].relay.Name} {
-		v := &visitor{t: t, http: http.DefaultClient, eio: 4, sid: name + tail}
+		v := &guest{t: t, http: http.DefaultClient, eio: 4, sid: name + tail}
 		v.wantUnknown(node.url)
 		if socket, err := siotest.DialSocket(node.url, "transport=websocket&"+v.query()); err == nil {
 			t.Errorf("%s: a websocket", name)

@@ -11,6 +11,7 @@
 package sio
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -27,11 +28,16 @@ import (
 // tests.
 type Config struct {
 	ConnectTimeout time.Duration `default:"10s" help:"How long a browser may stay connected without joining a namespace."`
-	MaxIDs         int           `name:"max-ids" default:"32" help:"How many ids one socket may hold, at least 1."`
+	MaxIDs         int           `name:"max-ids" default:"32" help:"How many ids one socket may hold, at least 1. All sockets of a browser may register as many a second, in bursts of up to ten seconds' worth."`
+
+	MaxNewIDsPerAddress int `name:"max-new-ids-per-address" default:"500" help:"Most ids a second that the sockets of one address (IPv6: of one /64) may register while no other socket on this node has them, in bursts of up to ten seconds' worth. Further registrations wait for up to 5 seconds, or are refused. Sockets from loopback count as one address. 0 means no limit."`
+	MaxNewIDs           int `name:"max-new-ids" default:"10000" help:"The same for all sockets of this node together. 0 means no limit."`
 }
 
 // DefaultConfig returns the defaults of the flags.
-func DefaultConfig() Config { return Config{ConnectTimeout: 10 * time.Second, MaxIDs: 32} }
+func DefaultConfig() Config {
+	return Config{ConnectTimeout: 10 * time.Second, MaxIDs: 32, MaxNewIDsPerAddress: 500, MaxNewIDs: 10_000}
+}
 
 // Validate returns an error for the first setting that is out of range.
 func (c Config) Validate() error {
@@ -40,6 +46,17 @@ func (c Config) Validate() error {
 	}
 	if c.MaxIDs < 1 {
 		return fmt.Errorf("--max-ids is %d: it must be at least 1", c.MaxIDs)
+	}
+	return cmp.Or(
+		checkRate("--max-new-ids-per-address", c.MaxNewIDsPerAddress),
+		checkRate("--max-new-ids", c.MaxNewIDs),
+	)
+}
+
+// checkRate returns an error if a flag's value cannot be a number a second.
+func checkRate(flag string, value int) error {
+	if most := 1_000_000; value < 0 || value > most {
+		return fmt.Errorf("%s is %d: it must be 0 to %d", flag, value, most)
 	}
 	return nil
 }
@@ -52,9 +69,11 @@ type Server struct {
 	hub     *hub.Hub
 	library *library
 	metrics *metrics
+	budget  *budget
 
 	sockets  atomic.Int64
 	nameless atomic.Int64 // sockets that have never registered an id
+	pending  atomic.Int64 // bytes of the registrations that are not yet answered
 }
 
 // New returns a server whose sockets register with h. It starts nothing.
@@ -63,7 +82,7 @@ func New(cfg Config, h *hub.Hub, log *slog.Logger, reg prometheus.Registerer) (*
 	if err != nil {
 		return nil, fmt.Errorf("make the Socket.IO library: %w", err)
 	}
-	srv := &Server{Config: cfg, log: log, hub: h, library: library}
+	srv := &Server{Config: cfg, log: log, hub: h, library: library, budget: newBudget(cfg)}
 	srv.metrics = newMetrics(reg, srv)
 	return srv, nil
 }

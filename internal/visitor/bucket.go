@@ -14,15 +14,25 @@ type Bucket int64
 // returns how long to wait for the next. now is [clock.Now]. rate is in tokens a
 // second; 0 means no limit.
 func (b *Bucket) Take(now int64, rate int) (wait time.Duration) {
-	if rate == 0 {
-		return 0
+	after, wait := b.After(now, rate, 1)
+	if wait == 0 {
+		*b = after
 	}
-	full := max(int64(*b), now) + int64(time.Second)/int64(rate)
-	if wait = time.Duration(full - now - int64(Burst)); wait > 0 {
-		return wait
+	return wait
+}
+
+// After returns the bucket without n of its tokens, and how long it takes until
+// the bucket has earned those that it lacks: 0 if it has all of them. A caller
+// that stores the returned bucket has taken the tokens, on credit if wait is not
+// 0. More tokens than a full bucket has cost a full bucket. now and rate are
+// those of [Bucket.Take].
+func (b Bucket) After(now int64, rate, n int) (after Bucket, wait time.Duration) {
+	if rate == 0 || n == 0 {
+		return b, 0
 	}
-	*b = Bucket(full)
-	return 0
+	price := min(int64(n)*(int64(time.Second)/int64(rate)), int64(Burst))
+	full := max(int64(b), now) + price
+	return Bucket(full), max(0, time.Duration(full-now-int64(Burst)))
 }
 
 // Full reports whether the bucket is full at the time now. It then equals a new

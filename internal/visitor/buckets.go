@@ -22,27 +22,35 @@ type Buckets struct {
 
 // Take takes a token of the address's bucket; see [Bucket.Take].
 func (b *Buckets) Take(address netip.Addr, rate int) (wait time.Duration) {
-	if rate == 0 {
+	return b.Borrow(address, rate, 1, 0)
+}
+
+// Borrow takes n tokens of the address's bucket, on credit if it has fewer. It
+// returns how long it takes until the bucket has earned them; see
+// [Bucket.After]. If that is longer than most, it takes none.
+func (b *Buckets) Borrow(address netip.Addr, rate, n int, most time.Duration) (wait time.Duration) {
+	if rate == 0 || n == 0 {
 		return 0
 	}
 	now := clock.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	bucket, known := b.buckets[address]
-	if wait = bucket.Take(now, rate); wait > 0 {
+	after, wait := bucket.After(now, rate, n)
+	if wait > most {
 		return wait
 	}
 	if !known && len(b.buckets) >= b.sweepAt {
 		b.sweep(now)
 	}
-	b.buckets[address] = bucket
-	return 0
+	b.buckets[address] = after
+	return wait
 }
 
 // sweep drops the full buckets. It runs when the number of buckets has doubled
 // since the last sweep. So there are at most minSweep buckets or twice as many as
-// took a token within [Burst], and an insertion takes constant amortized time.
-// The caller holds mu.
+// took a token within [Burst], or within the credit more than that, and an
+// insertion takes constant amortized time. The caller holds mu.
 func (b *Buckets) sweep(now int64) {
 	alive := make(map[netip.Addr]Bucket) // a new map, because a map never shrinks
 	for address, bucket := range b.buckets {

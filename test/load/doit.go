@@ -36,12 +36,16 @@ func (b *build) remove() { _ = os.RemoveAll(b.dir) }
 
 func (b *build) program(name string) string { return filepath.Join(b.dir, name) }
 
+// manyAddresses lifts the limit of new ids for each address: the browsers of a load are on loopback, and stand for
+// browsers of many addresses.
+const manyAddresses = "--max-new-ids-per-address=0"
+
 func startEmbedded(b *build) (*server, error) {
 	a, err := addresses(2)
 	if err != nil {
 		return nil, err
 	}
-	p, err := launch(nil, a, b.program("embedded"), "--listen", a[0].String(), "--admin-listen", a[1].String(), "--log-level", "warn")
+	p, err := launch(nil, a, b.program("embedded"), "--listen", a[0].String(), "--admin-listen", a[1].String(), "--log-level", "warn", manyAddresses)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +81,7 @@ func startCluster(b *build, gateways int) (s *server, sockets []netip.AddrPort, 
 	}
 	start(a[:1], "nats-server", "-a", nats.Addr().String(), "-p", fmt.Sprint(nats.Port()))
 	for i := range gateways {
-		start(a[1+2*i:3+2*i], "gateway", of(1+2*i)...)
+		start(a[1+2*i:3+2*i], "gateway", append(of(1+2*i), manyAddresses)...)
 		sockets = append(sockets, a[1+2*i])
 	}
 	start(a[len(a)-2:], "ingest", of(len(a)-2)...)

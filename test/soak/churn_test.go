@@ -25,7 +25,7 @@ func TestChurn(t *testing.T) {
 		grows = 10 // MiB
 		said  = 10 * time.Minute
 	)
-	p := start(t, "embedded")
+	p := start(t, "embedded", manyAddresses)
 	names := gauges(t, p)
 	before, heapBefore := read(t, p), heap(t, p, 2)
 

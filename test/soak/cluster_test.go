@@ -77,7 +77,7 @@ func (c *cluster) startServer(i int) {
 func (c *cluster) startGateway(i int) {
 	c.t.Helper()
 	c.gateways[i] = start(c.t, "gateway", append([]string{"--nats-url", "nats://127.0.0.1:" + c.ports[i], "--nats-user", "gateway", "--nats-password", gatewayWord,
-		"--node", fmt.Sprint("gateway-", i+1), "--listen", c.listen[i], "--trusted-proxies", "127.0.0.1", "--max-frames", "0", "--drain", "1s"}, c.flags...)...)
+		"--node", fmt.Sprint("gateway-", i+1), "--listen", c.listen[i], "--trusted-proxies", "127.0.0.1", "--max-frames", "0", manyAddresses, "--drain", "1s"}, c.flags...)...)
 }
 
 func (c *cluster) startIngest(i int) {

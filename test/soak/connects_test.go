@@ -26,7 +26,7 @@ func TestConnects(t *testing.T) {
 		allowed  = 500 * time.Millisecond // p99 of the callback
 		inFlight = 1000                   // handshakes at once, of those as fast as they come
 	)
-	p := start(t, "embedded")
+	p := start(t, "embedded", manyAddresses)
 
 	t.Run("1000 a second", func(t *testing.T) {
 		c := newConnects(p, scaled(60_000), hold)

@@ -48,6 +48,9 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// manyAddresses lifts the limit of new ids for each address, for loads whose pages stand for browsers of many addresses.
+const manyAddresses = "--max-new-ids-per-address=0"
+
 func start(t testing.TB, name string, args ...string) *siotest.Program {
 	t.Helper()
 	return siotest.Start(t, filepath.Join(binaries, name), args...)
