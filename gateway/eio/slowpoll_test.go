@@ -2,6 +2,7 @@ package eio
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"runtime"
@@ -43,7 +44,7 @@ func TestSteadyPoll(t *testing.T) {
 				time.Sleep(a.WriteTimeout * 9 / 10)
 				_, err = io.CopyN(&got, resp.Body, piece)
 			}
-			if err != io.EOF || !strings.HasSuffix(got.String(), "4"+text) {
+			if !errors.Is(err, io.EOF) || !strings.HasSuffix(got.String(), "4"+text) {
 				t.Errorf("EIO %d: got %d bytes, %v", eio, got.Len(), err)
 			}
 			if took := time.Since(began); took < 2*time.Minute {
