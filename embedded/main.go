@@ -89,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer public.Shutdown()
-	gateway, err := node.New(cfg.Gateway, cfg.Node, gatewayBus, p.Log, p.Metrics)
+	gateway, err := node.New(cfg.Gateway, cfg.Node, gatewayBus, p.Budget, p.Log, p.Metrics)
 	if err != nil {
 		return err
 	}

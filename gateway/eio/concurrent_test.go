@@ -79,7 +79,7 @@ func TestSendToSlowReaders(t *testing.T) {
 	a := start(t, func(c *config) { c.QueueLength, c.QueueBytes, c.WriteTimeout = 1<<20, 1<<30, time.Minute })
 	reads, never := a.socket(4), a.socket(4)
 	stuck := func(w *socket) bool {
-		return w.session.current().unwritten() > 0
+		return w.session.transport().unwritten() > 0
 	}
 	padding := strings.Repeat("x", 16<<10)
 	var packets []string

@@ -129,7 +129,7 @@ func (s *Session) tryAbort() {
 	if s == nil {
 		return
 	}
-	if socket, ok := s.current().(*websocket); ok {
+	if socket, ok := s.transport().(*websocket); ok {
 		socket.conn.Abort()
 	}
 }

@@ -2,9 +2,11 @@ package eio
 
 import (
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/ramainen/doit-socket/gateway/ws"
+	"github.com/ramainen/doit-socket/internal/budget"
 )
 
 // Packet types, as the character that stands first in a packet.
@@ -20,13 +22,32 @@ const (
 )
 
 // A Frame is one packet to browsers, encoded once for all sockets that receive
-// it. It is immutable and safe for concurrent use.
+// it. Its bytes are immutable. It is safe for concurrent use.
 type Frame struct {
 	wire   []byte // websocket header, then the packet
 	packet []byte // type character and data: the tail of wire
 
 	escape  sync.Once
 	escaped *Frame
+
+	holders atomic.Int32 // how many queues hold it, of those that a budget counts
+}
+
+// frameBytes is what a frame takes in memory besides its wire, about.
+const frameBytes = 128
+
+// hold makes the budget count the frame, once for all queues that hold it.
+func (f *Frame) hold(b *budget.Budget) {
+	if b != nil && f.holders.Add(1) == 1 {
+		b.Add(len(f.wire) + frameBytes)
+	}
+}
+
+// release undoes one hold.
+func (f *Frame) release(b *budget.Budget) {
+	if b != nil && f.holders.Add(-1) == 0 {
+		b.Return(len(f.wire) + frameBytes)
+	}
 }
 
 // Message returns the frame of a message. Its text is the concatenation of

@@ -39,17 +39,17 @@ func (srv *Server) begin(w http.ResponseWriter, r *http.Request, protocol int, b
 // openWebsocket opens a session on a websocket.
 func (srv *Server) openWebsocket(w http.ResponseWriter, r *http.Request, s *Session) {
 	k := &websocket{session: s}
-	conn, early, err := srv.websockets.Upgrade(w, r, k)
+	early, err := srv.websockets.Upgrade(w, r, &k.conn, k)
 	if err != nil {
 		srv.release(s)
 		return // the request has been answered
 	}
-	k.conn, s.transport = conn, k
+	s.websocket.Store(k)
 	if !srv.open(s) {
-		conn.Abort()
+		k.conn.Abort()
 		return
 	}
-	conn.Serve(early)
+	k.conn.Serve(early)
 }
 
 func (srv *Server) newSession(protocol int) *Session {
@@ -57,7 +57,6 @@ func (srv *Server) newSession(protocol int) *Session {
 	_, _ = rand.Read(id[:]) // never fails
 	s := &Session{server: srv, id: srv.Node + base64.RawURLEncoding.EncodeToString(id[:])}
 	s.codec.protocol = protocol
-	s.transport = polling{s}
 	return s
 }
 
@@ -82,7 +81,7 @@ func (srv *Server) open(s *Session) bool {
 // openFrame returns the session's open packet.
 func openFrame(s *Session) *Frame {
 	cfg, upgrades := s.server.Config, []string{}
-	if _, polls := s.transport.(polling); polls {
+	if s.websocket.Load() == nil {
 		upgrades = append(upgrades, "websocket")
 	}
 	data, _ := json.Marshal(struct {

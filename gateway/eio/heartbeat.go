@@ -152,7 +152,7 @@ func (s *Session) beatIfDue() {
 func (s *Session) heard(kind byte) {
 	unwritten := 0
 	if kind == packetPong {
-		unwritten = s.current().unwritten() // before mu: the websocket's writer is locked first
+		unwritten = s.transport().unwritten() // before mu: the websocket's writer is locked first
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,6 +22,7 @@ import (
 	"github.com/gobwas/ws"
 	"go.uber.org/goleak"
 
+	"github.com/ramainen/doit-socket/internal/budget"
 	"github.com/ramainen/doit-socket/internal/origin"
 	"github.com/ramainen/doit-socket/internal/visitor"
 )
@@ -111,6 +112,7 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 	}
 	log := slog.New(slog.DiscardHandler)
 	a.Server = New(cfg.Config, log)
+	a.Budget = budget.New(1 << 30)
 	a.websockets.NoPoller = *portable
 	a.admission = visitor.NewAdmission(cfg.Limits)
 	a.Admit, a.Release = AdmitBy(&visitor.Addresses{AddressConfig: cfg.AddressConfig, Log: log}, a.admission)
@@ -152,6 +154,9 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 		handlers.Wait()
 		if admitted, _ := a.admission.Sockets(); a.Sessions() != 0 || admitted != 0 {
 			t.Errorf("%d sessions are left, %d count as admitted", a.Sessions(), admitted)
+		}
+		if used := a.Budget.Used(); used != 0 {
+			t.Errorf("%d bytes still count", used)
 		}
 	})
 	return a
@@ -439,7 +444,7 @@ func (w *socket) wantNothingKept() {
 	w.t.Helper()
 	w.session.mu.Lock()
 	defer w.session.mu.Unlock()
-	if n, bytes := len(w.session.outbound.frames), w.session.transport.unwritten(); w.session.outbound.frames != nil || bytes != 0 {
+	if n, bytes := len(w.session.outbound.frames), w.session.transport().unwritten(); w.session.outbound.frames != nil || bytes != 0 {
 		w.t.Errorf("%d frames and %d bytes are kept", n, bytes)
 	}
 }
@@ -494,7 +499,7 @@ func (w *socket) send(packet string) {
 func (w *socket) idle() {
 	w.t.Helper()
 	until(w.t, "the write to end", func() bool {
-		return w.session.current().unwritten() == 0
+		return w.session.transport().unwritten() == 0
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/ramainen/doit-socket/internal/budget"
 )
 
 // latePoll is how long a browser's last GET may still be on its way after the
@@ -15,6 +17,10 @@ import (
 // order of arrival, in its one thread. Here the order is unknown. After a probe
 // Node's server waits as long.
 const latePoll = 100 * time.Millisecond
+
+// postCopies is how often a part of a POST's body is in memory at most: as it
+// was read, and decoded.
+const postCopies = 2
 
 // bodyTimeout bounds the time that the body of a request may take.
 const bodyTimeout = 30 * time.Second
@@ -48,7 +54,7 @@ func (p *poll) detach() (waiting chan []*Frame) {
 type polling struct{ *Session }
 
 // moved reports whether a websocket has taken over. The caller holds mu.
-func (p polling) moved() bool { return p.transport != transport(p) }
+func (p polling) moved() bool { return p.websocket.Load() != nil }
 
 // serveGet answers a GET with what is queued, or waits until something is and
 // the last answer has been written. A second GET that waits ends the session, as
@@ -104,6 +110,7 @@ func (p polling) serveGet(w http.ResponseWriter, r *http.Request) {
 // answer writes the answer to a GET. The handler of the GET calls it, and nobody
 // else.
 func (p polling) answer(w http.ResponseWriter, frames []*Frame) {
+	defer p.hold(frames)()
 	contentType, size, parts := p.codec.payload(frames)
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(size))
@@ -113,6 +120,9 @@ func (p polling) answer(w http.ResponseWriter, frames []*Frame) {
 	write := func(b []byte) error {
 		for len(b) > 0 {
 			if left == 0 {
+				if p.cutForMemory() {
+					return errGone
+				}
 				extend()
 				left = piece
 			}
@@ -144,6 +154,29 @@ func (p polling) answer(w http.ResponseWriter, frames []*Frame) {
 	}
 	p.answered(size > piece)
 	p.Flush() // answers the GET that waits by now, or closes the session if it is finishing
+}
+
+// hold makes the budget count the frames of an answer while it is written.
+func (p polling) hold(frames []*Frame) (release func()) {
+	b := p.server.Budget
+	for _, f := range frames {
+		f.hold(b)
+	}
+	b.Add(len(frames) * slotBytes)
+	return func() {
+		for _, f := range frames {
+			f.release(b)
+		}
+		b.Return(len(frames) * slotBytes)
+	}
+}
+
+// cutForMemory reports whether the session was closed because memory is full: the
+// rest of its answer is then not written.
+func (p polling) cutForMemory() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state == closed && p.reason == ReasonMemory
 }
 
 // answered ends the time in which the queue is not emptied into another answer.
@@ -178,16 +211,11 @@ func (p polling) servePost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, p.server.MaxPayload))
+	held := budget.Account{Budget: p.server.Budget}
+	defer held.Close()
+	body, err := budget.ReadAll(http.MaxBytesReader(w, r.Body, p.server.MaxPayload), &held, postCopies)
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			p.Close(ReasonTooLarge)
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
-		} else {
-			p.Close(ReasonNetwork)
-			refuse(w, errBadRequest)
-		}
+		p.refuseBody(w, err)
 		return
 	}
 	legal := p.codec.decodePayload(body, r.Header.Get("Content-Type"), p.receive)
@@ -203,6 +231,24 @@ func (p polling) servePost(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html") // as Node's server: old Internet Explorer needs it
 	_, _ = io.WriteString(w, "ok")
+}
+
+// refuseBody closes the session because the body of a POST could not be read,
+// and answers it.
+func (p polling) refuseBody(w http.ResponseWriter, err error) {
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		p.Close(ReasonTooLarge)
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	case errors.Is(err, budget.ErrFull):
+		p.Close(ReasonMemory)
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	default:
+		p.Close(ReasonNetwork)
+		refuse(w, errBadRequest)
+	}
 }
 
 // flush implements transport: it answers the waiting GET with what is queued.
@@ -221,6 +267,8 @@ func (p polling) flush() (open bool) {
 		end = p.reason
 	case p.state != closed && p.outbound.over(&p.server.Config):
 		end = ReasonSlow
+	case p.state != closed:
+		p.outbound.charge(p.server.Budget, false)
 	}
 	over := p.state == closed
 	p.mu.Unlock()
@@ -258,7 +306,7 @@ func (p polling) end(reason Reason) (tell func()) {
 // which is answered with them by answer. The caller holds mu.
 func (p polling) takePoll() []*Frame {
 	p.poll.answering = true
-	frames := p.outbound.takeAll()
+	frames := p.outbound.takeAll(p.server.Budget)
 	if p.state == finishing {
 		frames = append(frames, frameClose)
 	}

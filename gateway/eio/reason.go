@@ -16,6 +16,7 @@ const (
 	ReasonNetwork   Reason = "network"         // the connection broke
 	ReasonTimeout   Reason = "ping timeout"    // a heartbeat did not come in time
 	ReasonSlow      Reason = "slow"            // the browser read too slowly
+	ReasonMemory    Reason = "memory full"     // the memory for requests and queues is full, and this session had much of it
 	ReasonProtocol  Reason = "protocol error"  // the browser violated the protocol
 	ReasonUTF8      Reason = "not utf-8"       // the browser sent websocket text that is not UTF-8
 	ReasonTooLarge  Reason = "too large"       // the browser sent a message or body larger than MaxPayload
@@ -30,6 +31,7 @@ var closeCodes = map[Reason]uint16{
 	ReasonNetwork:   closeNormal,
 	ReasonTimeout:   closePolicy,
 	ReasonSlow:      closePolicy,
+	ReasonMemory:    closeRetry,
 	ReasonProtocol:  1002,
 	ReasonUTF8:      1007,
 	ReasonTooLarge:  1009,
@@ -41,6 +43,7 @@ var closeCodes = map[Reason]uint16{
 const (
 	closeNormal uint16 = 1000
 	closePolicy uint16 = 1008
+	closeRetry  uint16 = 1013 // try again later (the registry of RFC 6455, 11.7)
 )
 
 // Reasons returns the reasons of this package, sorted.

@@ -25,6 +25,7 @@ import (
 	"sync"
 
 	"github.com/ramainen/doit-socket/gateway/ws"
+	"github.com/ramainen/doit-socket/internal/budget"
 )
 
 // A Server holds the sessions and is their http.Handler. It ignores the path:
@@ -45,6 +46,11 @@ type Server struct {
 	Admit   func(r *http.Request) (netip.Addr, Refusal)
 	Release func(netip.Addr)
 
+	// Budget counts the bytes that wait for browsers, that were read of incomplete
+	// messages, and of answers that are being written. If it is nil, there is no
+	// limit. [Server.Relieve] gives some back.
+	Budget *budget.Budget
+
 	// Node, if not empty, is the name that the ids of this server's sessions
 	// begin with: [NodeLength] characters 0-9, a-f, unique among the nodes.
 	Node string
@@ -60,10 +66,18 @@ type Server struct {
 
 // New returns a server without sessions. [Server.Close] must follow.
 func New(cfg Config, log *slog.Logger) *Server {
-	return &Server{
+	srv := &Server{
 		Config: cfg, Log: log, sessions: sessions{byID: make(map[string]*Session)},
 		websockets: ws.Server{MaxMessage: cfg.MaxPayload, WriteTimeout: cfg.WriteTimeout},
 	}
+	srv.websockets.Reserve = func(bytes int) bool {
+		if bytes < 0 {
+			srv.Budget.Return(-bytes)
+			return true
+		}
+		return srv.Budget.Take(bytes)
+	}
+	return srv
 }
 
 // Sessions returns how many sessions are open.

@@ -3,6 +3,7 @@ package eio
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ramainen/doit-socket/internal/visitor"
 )
@@ -28,6 +29,10 @@ type Session struct {
 	address netip.Addr // that Admit returned
 	codec   codec      // encodes and decodes its packets
 
+	// websocket is the session's transport; nil while that is polling. It is set
+	// once, with mu held after the session was opened.
+	websocket atomic.Pointer[websocket]
+
 	// turn is held while OnOpen runs or a packet from the browser is handled, so
 	// calls of OnOpen and OnMessage do not overlap. OnClose is called after the
 	// last turn. turn is taken before mu.
@@ -43,7 +48,6 @@ type Session struct {
 	heartbeat heartbeat
 	poll      poll
 	upgrade   upgrade
-	transport transport
 }
 
 // A transport carries a session's packets to its browser: polling or a
@@ -98,7 +102,7 @@ func (s *Session) Send(f *Frame) bool {
 // or the browser did not take them, not because the server was busy. If they
 // exceed the limits of the queue, the browser is too slow: Flush closes the
 // session.
-func (s *Session) Flush() (open bool) { return s.current().flush() }
+func (s *Session) Flush() (open bool) { return s.transport().flush() }
 
 // write queues one frame and flushes.
 func (s *Session) write(f *Frame) {
@@ -133,8 +137,8 @@ func (s *Session) Close(reason Reason) {
 		return
 	}
 	s.state, s.reason = closed, reason
-	inTurn, tell, probing := s.inTurn, s.transport.end(reason), s.upgrade.reset()
-	s.outbound.takeAll()
+	inTurn, tell, probing := s.inTurn, s.transport().end(reason), s.upgrade.reset()
+	s.outbound.clear(s.server.Budget)
 	s.heartbeat.stop()
 	s.mu.Unlock()
 
@@ -147,11 +151,12 @@ func (s *Session) Close(reason Reason) {
 	}
 }
 
-// current returns the session's transport.
-func (s *Session) current() transport {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.transport
+// transport returns the session's transport.
+func (s *Session) transport() transport {
+	if k := s.websocket.Load(); k != nil {
+		return k
+	}
+	return polling{s}
 }
 
 // beginTurn waits for the turn and takes it. If the session is closed, it

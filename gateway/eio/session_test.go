@@ -342,7 +342,7 @@ func TestSlowButReading(t *testing.T) {
 		return true
 	})
 	until(t, "the kernel to refuse more", func() bool {
-		return w.session.current().unwritten() > 0 || len(taken) == cap(taken)
+		return w.session.transport().unwritten() > 0 || len(taken) == cap(taken)
 	})
 	for i := range count {
 		w.want(fmt.Sprintf("4%d %s", i, pad))

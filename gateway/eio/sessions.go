@@ -1,6 +1,10 @@
 package eio
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // sessions holds a server's sessions by id. It is safe for concurrent use. Its
 // lock is the innermost of the package.
@@ -45,11 +49,14 @@ func (ss *sessions) stopAccepting() []*Session {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	ss.closed = true
-	all := make([]*Session, 0, len(ss.byID))
-	for _, s := range ss.byID {
-		all = append(all, s)
-	}
-	return all
+	return slices.Collect(maps.Values(ss.byID))
+}
+
+// list returns the present sessions.
+func (ss *sessions) list() []*Session {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return slices.Collect(maps.Values(ss.byID))
 }
 
 // stopped reports whether stopAccepting has been called.

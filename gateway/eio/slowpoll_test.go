@@ -127,7 +127,29 @@ func TestAnswersShareFrames(t *testing.T) {
 		if grown := heap() - before; grown > 10<<20 {
 			t.Errorf("40 answers of the same MiB take %d KiB", grown>>10)
 		}
+		if used := a.Budget.Used(); used < 1<<20 || used > 1<<20+4096 {
+			t.Errorf("%d bytes count", used)
+		}
 		runtime.KeepAlive(frame)
+	})
+}
+
+// The rest of an answer is not written when its session was closed because memory is full.
+func TestAnswerIsCutForMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := startPiped(t)
+		p := a.poll(4)
+		p.session.write(Message(bytes.Repeat([]byte("x"), 8*piece)))
+		s := p.asks(t)
+		synctest.Wait()
+		p.session.Close(ReasonMemory)
+		if got, err := io.ReadAll(s); err != nil || len(got) > 2*piece {
+			t.Errorf("%d bytes were written, %v", len(got), err)
+		}
+		synctest.Wait()
+		if used := a.Budget.Used(); used != 0 {
+			t.Errorf("%d bytes count after it", used)
+		}
 	})
 }
 

@@ -3,6 +3,8 @@ package eio
 import (
 	"net/http"
 	"time"
+
+	"github.com/ramainen/doit-socket/gateway/ws"
 )
 
 // upgradeTimeout bounds the time from a websocket's handshake to the end of the
@@ -60,27 +62,28 @@ func (p polling) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 
 	k := &websocket{session: s}
-	conn, early, err := p.server.websockets.Upgrade(w, r, k)
-	if err == nil {
-		k.conn = conn
-		err = conn.SetReadDeadline(time.Now().Add(upgradeTimeout))
+	early, err := p.server.websockets.Upgrade(w, r, &k.conn, k)
+	accepted := err == nil
+	if accepted {
+		err = k.conn.SetReadDeadline(time.Now().Add(upgradeTimeout))
 	}
 	if err != nil || !k.attach() {
 		s.mu.Lock()
 		s.upgrade.reset() // it is this request's: at this stage no other is accepted
 		s.mu.Unlock()
-		if conn != nil {
-			conn.Abort()
+		if accepted {
+			k.conn.Abort()
 		}
 		return
 	}
-	conn.Serve(early)
+	k.conn.Serve(early)
 }
 
 // refuseWebsocket refuses a second websocket of a session. Like Node's server it
 // accepts the handshake and then closes the websocket.
 func (p polling) refuseWebsocket(w http.ResponseWriter, r *http.Request) {
-	if conn, _, err := p.server.websockets.Upgrade(w, r, nil); err == nil { // never served: it needs no handler
+	var conn ws.Conn
+	if _, err := p.server.websockets.Upgrade(w, r, &conn, nil); err == nil { // never served: it needs no handler
 		conn.Refuse(ReasonClient.closeCode(), "the session has a websocket")
 	}
 }
@@ -136,7 +139,8 @@ func (k *websocket) takeOver() bool {
 		s.mu.Unlock()
 		return false
 	}
-	s.transport, s.upgrade = k, upgrade{}
+	s.websocket.Store(k)
+	s.upgrade = upgrade{}
 	if waiting := s.poll.detach(); waiting != nil { // no real client: they stop polling before they send 5
 		close(waiting)
 	}

@@ -233,9 +233,9 @@ func TestUpgradeAgainstClose(t *testing.T) {
 	if a.admission.Admit(s.address) != "" || !a.Server.open(s) {
 		t.Fatal("not opened")
 	}
-	s.outbound.takeAll() // a write that is under way would be another case
+	s.outbound.takeAll(a.Budget) // a write that is under way would be another case
 	asks := &websocket{session: s}
-	asks.conn = a.websockets.NewConn(slow, asks)
+	a.websockets.Init(&asks.conn, slow, asks)
 	s.upgrade = upgrade{probed, asks}
 	took := later(asks.takeOver)
 	await(t, "the deadline to be lifted", slow.entered)

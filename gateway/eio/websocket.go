@@ -11,7 +11,7 @@ import (
 // implements [ws.Handler].
 type websocket struct {
 	session *Session
-	conn    *ws.Conn
+	conn    ws.Conn
 }
 
 // Errors by which Next ends a flush.
@@ -44,10 +44,13 @@ func (k *websocket) Next(room bool) ([]byte, error) {
 	case !room && s.outbound.over(&s.server.Config):
 		return nil, ws.ErrSlow
 	case !room:
+		s.outbound.charge(s.server.Budget, true)
 		return nil, nil
 	case len(s.outbound.frames) > 0:
-		return join(s.outbound.take(batch)), nil
-	case s.state == finishing:
+		return s.outbound.take(s.server.Budget), nil
+	}
+	s.outbound.landed(s.server.Budget)
+	if s.state == finishing {
 		return nil, errFinished
 	}
 	return nil, nil
@@ -96,6 +99,8 @@ func (k *websocket) reasonOf(err error) Reason {
 		return k.session.reason
 	case errors.Is(err, ws.ErrSlow):
 		return ReasonSlow
+	case errors.Is(err, ws.ErrMemory):
+		return ReasonMemory
 	case errors.Is(err, ws.ErrTooLarge):
 		return ReasonTooLarge
 	case errors.Is(err, ws.ErrProtocol):
@@ -110,4 +115,4 @@ func (k *websocket) reasonOf(err error) Reason {
 }
 
 // isTransport reports whether the websocket is the session's transport.
-func (k *websocket) isTransport() bool { return k.session.current() == transport(k) }
+func (k *websocket) isTransport() bool { return k.session.websocket.Load() == k }

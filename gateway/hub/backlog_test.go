@@ -104,7 +104,7 @@ func (b *bench) blocker(subject string) (s *Socket, busy <-chan struct{}, releas
 	b.t.Helper()
 	began, end := make(chan struct{}), make(chan struct{})
 	over := b.t.Context().Done()
-	s = b.hub.Attach(&flushes{onFlush: func() {
+	s = attach(&flushes{onFlush: func() {
 		select {
 		case began <- struct{}{}:
 		case <-over:

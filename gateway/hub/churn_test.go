@@ -98,7 +98,7 @@ func TestChurn(t *testing.T) {
 		churn.Go(func() {
 			for round := range rounds {
 				c := &strict{may: map[string]bool{}, last: map[string]int{}}
-				s := b.hub.Attach(c)
+				s := attach(c)
 				own := fmt.Sprintf("user.own-%d", w)
 				some := []string{own, ids[random.IntN(shared)], ids[random.IntN(shared)]}
 				for _, to := range some {

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 // Errors of a registration. The page gets their text as the answer to register.
@@ -35,11 +36,19 @@ type Conn interface {
 	Close()
 }
 
-// A Message is an event on its way to the sockets of one user.
+// A Message is an event on its way to sockets. All sockets of all users that get the event share
+// it. It is safe for concurrent use.
 type Message struct {
-	// Payload is the JSON array ["event", arg, ...].
+	// Payload is the JSON array ["event", arg, ...]. It is not changed.
 	Payload []byte
-	// Frame is the encoded payload. The first Conn sets it and the others reuse it.
-	// One goroutine sends a message to all of its sockets, so it needs no lock.
-	Frame any
+
+	encoded atomic.Value
+	waiting atomic.Int32 // events of this payload that line.admit counts
 }
+
+// Encoded returns what SetEncoded has stored, or nil.
+func (m *Message) Encoded() any { return m.encoded.Load() }
+
+// SetEncoded stores the encoded payload, so that it is encoded once for all sockets. If two
+// goroutines store it at the same time, one of the two equal values stays.
+func (m *Message) SetEncoded(frame any) { m.encoded.Store(frame) }

@@ -1,13 +1,16 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"pgregory.net/rapid"
@@ -48,11 +51,11 @@ func TestSocketsComeAndGoWhileTheyAreServed(t *testing.T) {
 		which := rapid.IntRange(0, len(members)-1)
 		for i := range members {
 			members[i], stays[i] = &member{recorder: recorder{id: fmt.Sprint(i)}}, true
-			sockets[i] = b.hub.Attach(members[i])
+			sockets[i] = attach(members[i])
 			join(i)
 		}
 		late := &member{}
-		lateSocket := b.hub.Attach(late)
+		lateSocket := attach(late)
 		defer func() {
 			for _, s := range append(sockets, lateSocket) {
 				b.hub.Detach(s)
@@ -77,7 +80,7 @@ func TestSocketsComeAndGoWhileTheyAreServed(t *testing.T) {
 				}
 			}
 		}
-		count := b.hub.Emit(wire.Message{Subject: user, Payload: []byte(`["e"]`)}).Sockets
+		count := emitHere(b.hub, user, `["e"]`)
 		heard := 0
 		for i, m := range members {
 			n := len(m.take())
@@ -105,7 +108,7 @@ func TestBurst(t *testing.T) {
 			first.id = "first"
 			second := &member{}
 			for _, m := range []*member{first, second} {
-				if err := b.register(b.hub.Attach(m), "user.42"); err != nil {
+				if err := b.register(attach(m), "user.42"); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -113,18 +116,21 @@ func TestBurst(t *testing.T) {
 			receipts := make([]int, 1+more)
 			want := slices.Repeat([]int{2}, 1+more)
 			heardByFirst := []string{`["e"]`}
-			answers, err := b.pub.SubscribeSync(b.pub.NewInbox())
+			inbox := b.pub.NewInbox()
+			answers, err := b.pub.SubscribeSync(inbox + ".*")
 			if err != nil {
 				t.Fatal(err)
 			}
 			var emits sync.WaitGroup
 			for i := range 1 + more {
 				payload := fmt.Sprintf(`["e",%d]`, i)
+				if i == 0 {
+					payload = events[0]
+				}
 				m := event("user.42", payload)
-				m.Reply = answers.Subject
+				m.Reply = fmt.Sprintf("%s.%d", inbox, i)
 				switch {
 				case i == 0:
-					m.Data = []byte(events[0])
 				case way == "bus" && i == 3:
 					m.Data, want[i] = []byte("malformed"), 0
 				case way == "bus" && i == 5:
@@ -138,7 +144,7 @@ func TestBurst(t *testing.T) {
 						t.Fatal(err)
 					}
 				} else {
-					emits.Go(func() { receipts[i] = b.hub.Emit(wire.Message{Subject: "user.42", Payload: m.Data}).Sockets })
+					emits.Go(func() { receipts[i] = emitHere(b.hub, "user.42", payload) })
 					if i > 0 {
 						natstest.Await(t, "the emit to wait", func() bool { return b.waiting("user.42") == i })
 					}
@@ -150,8 +156,8 @@ func TestBurst(t *testing.T) {
 			if way == "bus" {
 				natstest.Await(t, "the messages to wait", func() bool {
 					waiting := 0
-					for _, worker := range b.hub.workers.channels {
-						waiting += len(worker)
+					for _, inlet := range b.hub.workers.each {
+						waiting += len(inlet.messages)
 					}
 					return waiting == more
 				})
@@ -159,7 +165,7 @@ func TestBurst(t *testing.T) {
 			close(release)
 			emits.Wait()
 			if way == "bus" {
-				receipts = b.receipts(answers, len(receipts))
+				b.receipts(answers, receipts)
 			}
 			if !slices.Equal(receipts, want) {
 				t.Errorf("receipts %v, want %v", receipts, want)
@@ -191,8 +197,9 @@ func (b *bench) waiting(subject string) (n int) {
 	return n
 }
 
-func (b *bench) receipts(answers *nats.Subscription, n int) (sockets []int) {
-	for range n {
+// receipts waits for a receipt for each element of sockets, which the last token of its subject names.
+func (b *bench) receipts(answers *nats.Subscription, sockets []int) {
+	for range sockets {
 		m, err := answers.NextMsg(natstest.Patience)
 		if err != nil {
 			b.t.Fatal(err)
@@ -201,9 +208,12 @@ func (b *bench) receipts(answers *nats.Subscription, n int) (sockets []int) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		sockets = append(sockets, r.Sockets)
+		i, err := strconv.Atoi(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		sockets[i] = r.Sockets
 	}
-	return sockets
 }
 
 // The queue of a user keeps no event in memory once all are sent.
@@ -214,7 +224,7 @@ func TestLastEventIsLetGo(t *testing.T) {
 	payload := new([64]byte)
 	copy(payload[:], `["e"]`)
 	runtime.AddCleanup(payload, func(done chan struct{}) { close(done) }, gone)
-	b.hub.Emit(wire.Message{Subject: "user.42", Payload: payload[:5]})
+	b.hub.Emit(t.Context(), wire.Message{Payload: payload[:5]}, []string{"user.42"}, natstest.Patience, false)
 	payload = nil
 	natstest.Await(t, "the event to go", func() bool {
 		runtime.GC()
@@ -227,28 +237,38 @@ func TestLastEventIsLetGo(t *testing.T) {
 	})
 }
 
+// emitHere emits to one user in this process, and returns how many sockets took the event.
+func emitHere(h *Hub, subject, payload string) (sockets int) {
+	return h.Emit(context.Background(), wire.Message{Payload: []byte(payload)}, []string{subject}, natstest.Patience, false)[0]
+}
+
+// taken reports whether somebody has the turn.
+func (q *queue) taken() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.turn
+}
+
 // A burst is bounded in bytes, except if it is a single event.
 func TestBurstBytes(t *testing.T) {
-	chain := func(sizes ...int) (first *emit) {
-		for _, size := range slices.Backward(sizes) {
-			first = &emit{Message: Message{Payload: []byte(strings.Repeat("x", size))}, next: first}
-		}
-		return first
-	}
 	var q queue
-	q.add(chain(burstBytes/2, burstBytes/2, 1))
-	q.add(chain(2*burstBytes, 1))
+	add := func(sizes ...int) {
+		for _, size := range sizes {
+			q.add(&emit{message: &Message{Payload: []byte(strings.Repeat("x", size))}})
+		}
+	}
+	add(burstBytes/2, burstBytes/2, 1, 2*burstBytes, 1)
 	for _, want := range [][]int{{burstBytes / 2, burstBytes / 2}, {1}, {2 * burstBytes}, {1}, nil} {
 		var got []int
 		for e := q.takeBurst(); e != nil; e = e.next {
-			got = append(got, len(e.Payload))
+			got = append(got, len(e.message.Payload))
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("a burst of %v bytes, want %v", got, want)
 		}
 	}
-	q.add(chain(3))
-	if e := q.takeBurst(); e == nil || len(e.Payload) != 3 {
+	add(3)
+	if e := q.takeBurst(); e == nil || len(e.message.Payload) != 3 {
 		t.Error("nothing comes after the queue was empty")
 	}
 }
@@ -261,7 +281,7 @@ func BenchmarkEmit(b *testing.B) {
 			const users = 512
 			for i := range users {
 				for range sockets {
-					if _, err := bench.hub.registry.add(bench.hub.Attach(sendFunc(func(*Message) bool { return true })), []string{fmt.Sprint("user.", i)}); err != nil {
+					if _, err := bench.hub.registry.add(attach(sendFunc(func(*Message) bool { return true })), []string{fmt.Sprint("user.", i)}); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -273,12 +293,13 @@ func BenchmarkEmit(b *testing.B) {
 			}
 			payload := []byte(`["e"]`)
 			var seed atomic.Int64
+			ctx := b.Context()
 			b.ReportAllocs()
 			b.SetParallelism(8 / runtime.GOMAXPROCS(0))
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for i := int(seed.Add(61)); pb.Next(); i++ {
-					bench.hub.Emit(wire.Message{Subject: subjects[i%users], Payload: payload})
+					bench.hub.Emit(ctx, wire.Message{Payload: payload}, subjects[i%users:i%users+1], time.Second, true)
 				}
 			})
 		})

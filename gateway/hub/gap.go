@@ -110,7 +110,7 @@ func (g *gaps) tellLoss(losses uint64) (all bool) {
 }
 
 // tellOverflow counts the messages that nats.go has dropped since the last call, and sends the gap
-// event to the sockets of the users that the messages were for.
+// event to the sockets of the users that these and those that workers have dropped were for.
 func (g *gaps) tellOverflow() {
 	g.mu.Lock()
 	none := g.overflow.IsZero()
@@ -125,7 +125,7 @@ func (g *gaps) tellOverflow() {
 	to := g.registry.recipients(func(u *user) bool {
 		dropped := u.sub.countDropped()
 		g.dropped.Add(float64(dropped))
-		return dropped > 0
+		return u.queue.takeMissed() || dropped > 0
 	})
 	told := make(map[*Socket]bool)
 	g.tell(to, gapBacklog, since, func(s *Socket) bool {

@@ -82,7 +82,7 @@ func TestGapAfterALoss(t *testing.T) {
 	left, s := b.page("user.4")
 	b.hub.Unregister(s, []string{"user.4"})
 	unregistered := &recorder{}
-	b.hub.Attach(unregistered)
+	attach(unregistered)
 
 	registered := time.Now()
 	b.page("user.5") // NATS has answered a round trip, so no earlier event is missing
@@ -90,7 +90,7 @@ func TestGapAfterALoss(t *testing.T) {
 	known := time.Now()
 	while := &recorder{}
 	done := make(chan error, 1)
-	b.hub.Register(b.hub.Attach(while), []string{"user.1"}, func(err error) { done <- err })
+	b.hub.Register(attach(while), []string{"user.1"}, func(err error) { done <- err })
 	b.hub.Register(s, []string{"user.4"}, func(error) {}) // its first user after it had none
 	b.comeBack()
 
@@ -134,7 +134,7 @@ func TestGapIsToldWhenAllIsBack(t *testing.T) {
 	told := make(chan struct{}, users)
 	var registered sync.WaitGroup
 	for i := range users {
-		s := b.hub.Attach(sendFunc(func(*Message) bool {
+		s := attach(sendFunc(func(*Message) bool {
 			mu.Lock()
 			defer mu.Unlock()
 			if n := b.server.NumSubscriptions(); n < users {
@@ -263,7 +263,7 @@ func TestTellingIsPaced(t *testing.T) {
 		if i%2 == 1 {
 			to = fmt.Sprint("app.shop.user.", i)
 		}
-		if err := b.register(b.hub.Attach(c), to); err != nil {
+		if err := b.register(attach(c), to); err != nil {
 			t.Fatal(err)
 		}
 	}

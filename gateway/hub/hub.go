@@ -2,10 +2,9 @@
 // holds one NATS subscription for each of these users, and sends a user's events to the user's
 // sockets. It knows neither Engine.IO nor Socket.IO.
 //
-//	NATS ──▶ worker.go ──▶ fanout.go ──▶ registry.go, user.go ──▶ Conn.Send, Conn.Flush
-//	           │              ▲
-//	           │              └── Hub.Emit: events emitted in this process
-//	           └──▶ the receipt, on NATS
+//	NATS ──▶ worker.go ──▶ queue.go, line.go ──▶ fanout.go ──▶ registry.go, user.go ──▶ Conn.Send, Conn.Flush
+//	                            ▲                  └──▶ the receipt, on NATS
+//	                            └── emit.go: events emitted in this process
 //
 //	Hub.Register ──▶ registry.go ──▶ subscriptions.go ──▶ NATS
 //	Hub.Detach  ──┘                    └─ drains.go: unsubscribes that NATS has not confirmed
@@ -13,25 +12,30 @@
 //	the connection to NATS is lost ──▶ losses.go ──▶ gap.go ──▶ Conn.Send, Conn.Flush
 //	a worker's channel overflows   ──────────────────┘
 //
-// A user's messages from NATS stay in order because one worker handles all of them. Events emitted
-// in this process stay in the order of the calls of [Hub.Emit]. A worker never waits for a socket:
-// [Conn.Send] only queues, and [Conn.Flush] closes a socket with too much in its queue.
+// A user's events stay in order because they pass through one queue, which one goroutine at a time
+// empties: that which has the user's turn. Messages from NATS come to that queue in order because one
+// worker takes all messages for a user. Nobody waits for a socket: [Conn.Send] only queues, and
+// [Conn.Flush] closes a socket with too much in its queue.
+//
+// Users take turns of a millisecond (line.go). So a user with many sockets, or many events, delays
+// himself and hardly the others.
 //
 // # Locks
 //
 // In the order in which they are taken:
 //
-//	user.turn        held while events are sent to the user's sockets, during Conn.Flush, too
 //	registry.mu      users, sockets and membership; held during Conn.Send
-//	queue.mu, subscriptions.mu, drains.mu, losses.mu, gaps.mu
+//	queue.mu, line.mu, subscriptions.mu, drains.mu, losses.mu, gaps.mu
 //	                 innermost: no other lock is taken while one of them is held
+//
+// A user's turn is no lock: whoever finds it taken leaves his events in the queue and goes on.
 //
 // Conn.Flush, Conn.Close and the callback of Register are called without
 // registry.mu, and may call the hub.
 //
 // No lock of this package is held during a call of nats.go. nats.go holds the lock of its
 // connection while it dials, which takes long if the server does not respond, and most of its
-// methods wait for that lock. The one exception is [nats.Subscription.Dropped], which takes only
+// methods wait for that lock. Receipts are published by who has a user's turn, and may wait for it. The one exception is [nats.Subscription.Dropped], which takes only
 // the lock of the subscription. Detach, Emit and Users do not call nats.go at all.
 package hub
 
@@ -44,6 +48,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/ramainen/doit-socket/internal/budget"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
@@ -60,6 +65,9 @@ type Options struct {
 	// GapEvent is the name of the event that tells a socket that it may have
 	// missed events. If it is empty, none is sent. [CheckGapEvent] checks the name.
 	GapEvent string
+	// Budget counts the messages from NATS that wait for delivery. If it is nil, only
+	// the bounds of this package hold.
+	Budget *budget.Budget
 	// Sockets returns the number of connected sockets, registered or not, for /stat/all.
 	Sockets func() int
 	Log     *slog.Logger
@@ -74,7 +82,7 @@ type Hub struct {
 
 	registry      *registry
 	fanout        *fanout
-	workers       *workers
+	workers       workers
 	losses        *losses
 	subscriptions *subscriptions
 	gaps          *gaps
@@ -95,8 +103,11 @@ func New(nc *nats.Conn, o Options) (*Hub, error) {
 	h.closing, h.close = context.WithCancel(context.Background())
 	changed := newSignal()
 	h.registry = newRegistry(o.MaxUsers, changed)
-	h.fanout = &fanout{registry: h.registry, delivered: o.Metrics.delivered}
-	h.workers = newWorkers()
+	h.workers = newWorkers(o.Budget)
+	h.fanout = &fanout{
+		registry: h.registry, workers: h.workers, publish: nc.Publish, node: o.Node,
+		delivered: o.Metrics.delivered, dropped: o.Metrics.dropped,
+	}
 	backlogged := o.Metrics.dropped.WithLabelValues("backlog")
 	h.subscriptions = &subscriptions{
 		nc: nc, registry: h.registry, losses: h.losses, channel: h.workers.channel, settle: o.Settle,
@@ -123,10 +134,10 @@ func (h *Hub) Start() error {
 		}
 		h.disconnected(err)
 	})
-	for _, messages := range h.workers.channels {
+	for _, inlet := range h.workers.each {
 		w := &worker{
-			node: h.options.Node, nc: h.nc, registry: h.registry, fanout: h.fanout,
-			overflowed: h.gaps.overflowed, dropped: h.options.Metrics.dropped, messages: messages,
+			registry: h.registry, fanout: h.fanout,
+			overflowed: h.gaps.overflowed, dropped: h.options.Metrics.dropped, inlet: inlet,
 		}
 		h.running.Go(w.run)
 	}
@@ -152,15 +163,11 @@ func (h *Hub) Close() {
 	}
 	_ = h.stat.Unsubscribe()
 	<-h.subscriptions.ended
-	for _, messages := range h.workers.channels {
-		messages <- nil // the channel is not closed: a draining connection refuses to unsubscribe and may still send on it
+	for _, inlet := range h.workers.each {
+		inlet.messages <- nil // the channel is not closed: a draining connection refuses to unsubscribe and may still send on it
 	}
 	h.running.Wait()
 }
-
-// Attach returns a socket for c that is registered as no user. The caller must call Detach when c
-// has closed.
-func (h *Hub) Attach(c Conn) *Socket { return &Socket{conn: c} }
 
 // Register registers the socket as the users of the subjects, all or none. It does not wait. It
 // calls done once: with nil as soon as every later emit, from any ingest, reaches the socket, or
@@ -184,15 +191,6 @@ func (h *Hub) Detach(s *Socket) { h.registry.detach(s) }
 
 // Users returns how many users have a socket on this node.
 func (h *Hub) Users() int { return h.registry.count() }
-
-// Emit sends an event to the sockets of a user on this node only, in the caller's goroutine. It
-// returns the receipt that this node would publish on NATS. The payload of m must pass
-// [wire.Check]. m.Op is ignored: operations are only supported on NATS.
-func (h *Hub) Emit(m wire.Message) wire.Receipt {
-	e := &emit{Message: Message{Payload: m.Payload}, except: m.Except}
-	h.fanout.deliver(m.Subject, e)
-	return wire.Receipt{Sockets: e.sockets, Node: h.options.Node}
-}
 
 // answerStat answers a request on [wire.SubjectStat]. It runs in a goroutine of nats.go.
 func (h *Hub) answerStat(m *nats.Msg) {

@@ -18,7 +18,7 @@ import (
 func (b *bench) page(subjects ...string) (*recorder, *Socket) {
 	b.t.Helper()
 	c := &recorder{id: fmt.Sprint("page-", subjects)}
-	s := b.hub.Attach(c)
+	s := attach(c)
 	b.t.Cleanup(func() { b.hub.Detach(s) })
 	if err := b.register(s, subjects...); err != nil {
 		b.t.Fatal(err)
@@ -102,7 +102,7 @@ func TestRegisteredMeansReachable(t *testing.T) {
 	for i := range 2000 {
 		to := subject(t, fmt.Sprint("u", i))
 		c := &recorder{}
-		s := b.hub.Attach(c)
+		s := attach(c)
 		if err := b.register(s, to); err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestOrderUnderChurn(t *testing.T) {
 					return
 				default:
 				}
-				s := b.hub.Attach(&recorder{})
+				s := attach(&recorder{})
 				b.hub.Register(s, []string{fmt.Sprintf("user.%d", i), fmt.Sprintf("user.x%d", i)}, func(error) {})
 				b.hub.Unregister(s, []string{fmt.Sprintf("user.%d", i)})
 				b.hub.Detach(s)
@@ -178,7 +178,7 @@ func TestTheBusGoesAndComesBack(t *testing.T) {
 	natstest.Stop(s)
 
 	while := &recorder{}
-	socket := b.hub.Attach(while)
+	socket := attach(while)
 	done := make(chan error, 1)
 	b.hub.Register(socket, []string{"user.while"}, func(err error) { done <- err })
 	b.server = natstest.Restart(t, s)
@@ -205,7 +205,7 @@ func TestCloseAnswersPendingRegistrations(t *testing.T) {
 	h := newHub(t, nc)
 	natstest.Stop(s)
 	done := make(chan error, 1)
-	h.Register(h.Attach(&recorder{}), []string{"user.42"}, func(err error) { done <- err })
+	h.Register(attach(&recorder{}), []string{"user.42"}, func(err error) { done <- err })
 	h.Close()
 	select {
 	case err := <-done:
@@ -250,7 +250,7 @@ func TestRegisterRacesWithDetach(t *testing.T) {
 	b := newBench(t)
 	var done sync.WaitGroup
 	for i := range 500 {
-		s := b.hub.Attach(&recorder{})
+		s := attach(&recorder{})
 		done.Add(1)
 		done.Go(func() { b.hub.Register(s, []string{fmt.Sprint("user.", i%7)}, func(error) { done.Done() }) })
 		done.Go(func() { b.hub.Detach(s) })

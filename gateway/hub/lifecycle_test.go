@@ -35,15 +35,15 @@ func TestStart(t *testing.T) {
 	h := newStopped(t, nc)
 	t.Cleanup(h.Close)
 	done := make(chan error, 1)
-	h.Register(h.Attach(&recorder{}), []string{"user.42"}, func(err error) { done <- err })
+	h.Register(attach(&recorder{}), []string{"user.42"}, func(err error) { done <- err })
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.NumSubscriptions() - before; n > 0 {
 		t.Errorf("%d subscriptions", n)
 	}
-	if r := h.Emit(wire.Message{Subject: "user.42", Payload: []byte(`["e"]`)}); r.Sockets != 1 {
-		t.Errorf("%+v", r)
+	if n := emitHere(h, "user.42", `["e"]`); n != 1 {
+		t.Errorf("%d sockets took it", n)
 	}
 	if len(done) > 0 {
 		t.Error("answered")
@@ -59,7 +59,7 @@ func TestCloseWithoutStart(t *testing.T) {
 	for _, failing := range []bool{false, true} {
 		h := newStopped(t, nc)
 		done := make(chan error, 1)
-		h.Register(h.Attach(&recorder{}), []string{"user.42"}, func(err error) { done <- err })
+		h.Register(attach(&recorder{}), []string{"user.42"}, func(err error) { done <- err })
 		if failing {
 			nc.Close()
 			if err := h.Start(); !errors.Is(err, nats.ErrConnectionClosed) {
@@ -70,7 +70,7 @@ func TestCloseWithoutStart(t *testing.T) {
 		if err := <-done; !errors.Is(err, ErrGone) {
 			t.Errorf("%v", err)
 		}
-		h.Register(h.Attach(&recorder{}), []string{"user.42"}, func(err error) { done <- err })
+		h.Register(attach(&recorder{}), []string{"user.42"}, func(err error) { done <- err })
 		if err := <-done; !errors.Is(err, ErrGone) {
 			t.Errorf("afterwards: %v", err)
 		}
@@ -96,8 +96,13 @@ func TestLocks(t *testing.T) {
 			t.Errorf("%s: registry.mu held: %v", where, got)
 		}
 		if !registry { // else reading its map here would be a race
-			if u := h.registry.find("user.42"); u != nil && held(&u.turn) != turn {
-				t.Errorf("%s: turn held: %v", where, !turn)
+			if u := h.registry.find("user.42"); u != nil {
+				if held(&u.queue.mu) {
+					t.Errorf("%s: queue.mu held", where)
+				}
+				if u.queue.taken() != turn {
+					t.Errorf("%s: turn taken: %v", where, !turn)
+				}
 			}
 		}
 		for name, m := range map[string]*sync.Mutex{
@@ -111,10 +116,10 @@ func TestLocks(t *testing.T) {
 	c := &probe{
 		onSend:  func() { check("Send", true, true) },
 		onFlush: func() { check("Flush", false, true) },
-		onClose: func() { check("Close", false, false) },
+		onClose: func() { check("Close", false, true) },
 	}
 	done := make(chan error, 1)
-	h.Register(h.Attach(c), []string{"user.42"}, func(err error) {
+	h.Register(attach(c), []string{"user.42"}, func(err error) {
 		check("done", false, false)
 		done <- err
 	})
@@ -122,7 +127,7 @@ func TestLocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.flush()
-	h.Emit(wire.Message{Subject: "user.42", Payload: []byte(`["e"]`)})
+	emitHere(h, "user.42", `["e"]`)
 	b.emit(event("user.42", `["e"]`))
 	m := event("user.42", "")
 	m.Header.Set(wire.HeaderOp, wire.OpDisconnect)

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/ramainen/doit-socket/internal/budget"
 	"github.com/ramainen/doit-socket/internal/natstest"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
@@ -41,7 +42,8 @@ func newBench(t testing.TB) *bench {
 
 func newHub(t testing.TB, nc *nats.Conn, change ...func(*Options)) *Hub {
 	o := Options{
-		Node: "gw", Settle: 50 * time.Millisecond, MaxUsers: 32, Sockets: func() int { return 0 },
+		Budget: budget.New(1 << 30),
+		Node:   "gw", Settle: 50 * time.Millisecond, MaxUsers: 32, Sockets: func() int { return 0 },
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: NewMetrics(prometheus.NewRegistry()),
 	}
 	for _, f := range change {
@@ -54,8 +56,19 @@ func newHub(t testing.TB, nc *nats.Conn, change ...func(*Options)) *Hub {
 	if err := h.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(h.Close)
+	t.Cleanup(func() {
+		h.Close()
+		if used := o.Budget.Used(); used != 0 {
+			t.Errorf("%d bytes still count", used)
+		}
+	})
 	return h
+}
+
+// attach returns a socket of c.
+func attach(c Conn) *Socket {
+	s := NewSocket(c)
+	return &s
 }
 
 // flush returns when the server has exactly the subscriptions that the hub wants, and all messages published before.

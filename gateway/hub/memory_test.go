@@ -24,7 +24,7 @@ func BenchmarkRegister(b *testing.B) {
 	registered.Add(b.N)
 	b.ResetTimer()
 	for i := range sockets {
-		sockets[i] = bench.hub.Attach(conn)
+		sockets[i] = attach(conn)
 		bench.hub.Register(sockets[i], []string{fmt.Sprint("user.", i)}, func(error) { registered.Done() })
 	}
 	registered.Wait()

@@ -35,7 +35,7 @@ func TestRegistry(t *testing.T) {
 		some := rapid.SliceOfNDistinct(rapid.SampledFrom(subjects), 1, 4, rapid.ID[string])
 		attach := func() {
 			c := &recorder{id: fmt.Sprint(len(pages))}
-			pages = append(pages, &page{conn: c, socket: b.hub.Attach(c), holds: map[string]bool{}})
+			pages = append(pages, &page{conn: c, socket: attach(c), holds: map[string]bool{}})
 		}
 		one := func() *page {
 			if len(pages) == 0 {

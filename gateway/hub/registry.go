@@ -213,7 +213,7 @@ func (r *registry) close() bool {
 
 // send queues a burst at the next sockets of a user, as many as out has capacity for. It reports
 // whether there are more. The first call for a burst, with first set, fixes the sockets that get
-// it: those that the user has then. The caller holds u.turn.
+// it: those that the user has then. The caller has the user's turn.
 func (r *registry) send(u *user, burst *emit, first bool, out []delivery) (_ []delivery, more bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -225,7 +225,7 @@ func (r *registry) send(u *user, burst *emit, first bool, out []delivery) (_ []d
 		u.done++
 		bit := uint64(1)
 		for e := burst; e != nil; e = e.next {
-			if (e.except == "" || d.socket.conn.ID() != e.except) && d.socket.conn.Send(&e.Message) {
+			if (e.except == "" || d.socket.conn.ID() != e.except) && d.socket.conn.Send(e.message) {
 				d.took |= bit
 			}
 			bit <<= 1

@@ -42,7 +42,7 @@ func TestALateMessageIsAnswered(t *testing.T) {
 			b.hub.Detach(s) // the server does not know of it yet
 			want := "0 gw"
 			if back {
-				b.hub.Register(b.hub.Attach(&recorder{}), []string{"user.42"}, func(error) {})
+				b.hub.Register(attach(&recorder{}), []string{"user.42"}, func(error) {})
 				want = "1 gw"
 			}
 			answer := make(chan string, 1)
@@ -151,7 +151,7 @@ func TestGivenUpWhileTheServerIsAway(t *testing.T) {
 	}
 	b.lose()
 	waits := make(chan error, 1)
-	b.hub.Register(b.hub.Attach(&recorder{}), []string{"user.waits"}, func(err error) { waits <- err })
+	b.hub.Register(attach(&recorder{}), []string{"user.waits"}, func(err error) { waits <- err })
 	natstest.Await(t, "subscription", func() bool { return nc.NumSubscriptions() == 1+100+1 })
 	began := time.Now()
 	for _, s := range sockets {
@@ -254,7 +254,7 @@ func TestChurnWithLosses(t *testing.T) {
 				delete(sockets, to)
 				continue
 			}
-			sockets[to] = b.hub.Attach(&recorder{})
+			sockets[to] = attach(&recorder{})
 			b.hub.Register(sockets[to], []string{to}, func(err error) {
 				if err != nil && !errors.Is(err, ErrGone) {
 					t.Error(err)

@@ -24,7 +24,7 @@ func comeBack(t *testing.T, gateways, users int, away func()) time.Duration {
 		t.Cleanup(func() { daemon.Drain(nc) })
 		last = &bench{t: t, server: s, hub: newHub(t, nc)}
 		for i := range users / gateways {
-			last.hub.Register(last.hub.Attach(&recorder{}), []string{fmt.Sprintf("user.%d-%d", g, i)}, func(error) {})
+			last.hub.Register(attach(&recorder{}), []string{fmt.Sprintf("user.%d-%d", g, i)}, func(error) {})
 		}
 		last.flush()
 	}

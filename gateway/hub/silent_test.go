@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/ramainen/doit-socket/internal/natstest"
-	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 // silence is how long nats.go waits, holding the lock of its connection, for a server that accepts the connection and
@@ -81,15 +80,15 @@ func TestOnlyRegistrationsWaitForASilentServer(t *testing.T) {
 	took := map[string]time.Duration{
 		"Register": within(t, "Register", func() {
 			for _, c := range []*recorder{comes, {}} {
-				b.hub.Register(b.hub.Attach(c), []string{"user.stays", "user.new"}, func(err error) { registered <- err })
+				b.hub.Register(attach(c), []string{"user.stays", "user.new"}, func(err error) { registered <- err })
 			}
 		}),
 		"Unregister": within(t, "Unregister", func() { b.hub.Unregister(gives, []string{"user.given-up"}) }),
 		"Detach":     within(t, "Detach", func() { b.hub.Detach(goes) }),
 		"Emit": within(t, "Emit", func() {
 			for to, want := range map[string]int{"user.stays": 3, "user.new": 2, "user.shared": 1, "user.goes": 0, "user.given-up": 0} {
-				if r := b.hub.Emit(wire.Message{Subject: to, Payload: []byte(`["e"]`)}); r.Sockets != want {
-					t.Errorf("%s: %+v, want %d", to, r, want)
+				if n := emitHere(b.hub, to, `["e"]`); n != want {
+					t.Errorf("%s: %d, want %d", to, n, want)
 				}
 			}
 		}),
@@ -139,7 +138,7 @@ func TestWhatWaitsForNATSIsBounded(t *testing.T) {
 	within(t, "churn", func() {
 		b.hub.Detach(first)
 		for i := range 10000 {
-			s := b.hub.Attach(&recorder{})
+			s := attach(&recorder{})
 			subjects := []string{fmt.Sprint("user.", i), "user.first"}
 			if _, err := b.hub.registry.add(s, subjects); err != nil {
 				t.Error(err)
@@ -168,7 +167,7 @@ func TestASubscriptionIsKept(t *testing.T) {
 	sub := b.hub.registry.find("user.42").sub.nats
 	proxy.Freeze(true, false)
 	busy := make(chan error, 1)
-	b.hub.Register(b.hub.Attach(&recorder{}), []string{"user.busy"}, func(err error) { busy <- err })
+	b.hub.Register(attach(&recorder{}), []string{"user.busy"}, func(err error) { busy <- err })
 	natstest.Await(t, "subscription", func() bool { // now the hub waits for the server
 		b.hub.registry.mu.RLock()
 		defer b.hub.registry.mu.RUnlock()
@@ -176,7 +175,7 @@ func TestASubscriptionIsKept(t *testing.T) {
 	})
 	b.hub.Detach(s)
 	again := make(chan error, 1)
-	b.hub.Register(b.hub.Attach(&recorder{}), []string{"user.42"}, func(err error) { again <- err })
+	b.hub.Register(attach(&recorder{}), []string{"user.42"}, func(err error) { again <- err })
 	proxy.Freeze(false, false)
 	if err := errors.Join(<-busy, <-again); err != nil {
 		t.Fatal(err)
@@ -247,7 +246,7 @@ func TestAnswersOfAnotherFlush(t *testing.T) {
 func TestRefusedAgainAndAgain(t *testing.T) {
 	b := newBench(t)
 	held, s := b.page("user.held")
-	second := b.hub.Attach(&recorder{})
+	second := attach(&recorder{})
 	added, err := b.hub.registry.add(second, []string{"user..bad"}) // not yet passed to subscriptions.go
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,8 @@ package hub
 
 import "slices"
 
-// A Socket is a Conn with the users that it is registered as.
+// A Socket is a Conn with the users that it is registered as. It is not copied after its first
+// registration. [Hub.Detach] must be called when the Conn has closed.
 type Socket struct {
 	conn     Conn
 	users    []*user // guarded by registry.mu
@@ -14,6 +15,10 @@ type Socket struct {
 	confirmed bool   // NATS has confirmed a subscription of this socket since it last had no user
 	losses    uint64 // how often the NATS connection was lost before the confirmation, or up to the last gap event
 }
+
+// NewSocket returns a socket for c that is registered as no user. It may be a part of c: then a
+// fan-out has one place less in memory to look for.
+func NewSocket(c Conn) Socket { return Socket{conn: c} }
 
 // has returns the index of a subject among the socket's users, or -1.
 func (s *Socket) has(subject string) int {

@@ -38,7 +38,7 @@ func TestDoneWaitsForTheBus(t *testing.T) {
 	}
 	done := make(chan outcome, 2*waiting)
 	for i := range waiting {
-		socket := b.hub.Attach(&recorder{})
+		socket := attach(&recorder{})
 		to := []string{fmt.Sprint("user.", i%30), "user.before"}
 		b.hub.Register(socket, to, func(err error) { done <- outcome{err, nc.Status()} })
 	}
@@ -124,7 +124,7 @@ func TestCloseAnswersEachOnce(t *testing.T) {
 	answers := make([]int, before+racing)
 	var wrong []error
 	register := func(i int) {
-		h.Register(h.Attach(&recorder{}), []string{fmt.Sprint("user.", i)}, func(err error) {
+		h.Register(attach(&recorder{}), []string{fmt.Sprint("user.", i)}, func(err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			answers[i]++
@@ -175,7 +175,7 @@ func TestCloseUnderLoad(t *testing.T) {
 		nc := natstest.Connect(t, s)
 		heard := make(chan struct{}, 1)
 		b := &bench{t: t, server: s, hub: newHub(t, nc)}
-		socket := b.hub.Attach(sendFunc(func(*Message) bool {
+		socket := attach(sendFunc(func(*Message) bool {
 			select {
 			case heard <- struct{}{}:
 			default:

@@ -3,7 +3,6 @@ package hub
 import (
 	"slices"
 	"strings"
-	"sync"
 )
 
 // A user is an id that has a socket on this node, or a subscription that is no longer wanted.
@@ -15,12 +14,18 @@ type user struct {
 	sub     subscription // does not exist until subscriptions.apply has subscribed
 	sockets []*Socket
 	// The current burst has been sent to sockets[:done] and has yet to be sent to
-	// sockets[done:due]. It skips sockets[due:], which joined after it began. The
-	// holder of turn changes done and due under the read lock.
+	// sockets[done:due]. It skips sockets[due:], which joined after it began. Who
+	// has the turn changes done and due under the read lock.
 	done, due int
 
-	queue queue      // events that wait for turn
-	turn  sync.Mutex // held while events are sent to the sockets
+	queue queue // the events that wait, and the turn
+
+	// Used by who has the turn.
+
+	burst *emit // the events that are being sent; nil if there are none
+	begun bool  // burst was sent to some sockets
+
+	behind *user // the next one in the line; guarded by line.mu
 }
 
 // remove removes a socket from the user. The last socket of each part of sockets fills the hole of

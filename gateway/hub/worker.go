@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"hash/maphash"
 	"runtime"
 	"time"
@@ -8,151 +9,164 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ramainen/doit-socket/internal/budget"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// backlog is how many messages may wait in a worker's channel. nats.go drops further ones: they get
-// no receipt, and gap.go tells the sockets that missed them. A bound in bytes would go here, too.
-const backlog = 65536
+const (
+	// backlog is how many messages may wait in a worker's channel. nats.go drops further ones: they
+	// get no receipt, and gap.go tells the sockets that missed them.
+	backlog = 65536
+	// backlogBytes bounds the messages that a worker has taken from its channel and has not finished,
+	// with their overhead. Further ones are dropped, as by nats.go. A user alone can fill half of it
+	// (queueBytes).
+	backlogBytes = 64 << 20
+	// intake is how many messages a worker takes from its channel before it serves a user again.
+	intake = 4096
+)
 
 // workers distributes the users over one worker for each processor, by a hash of their subjects.
 type workers struct {
-	seed     maphash.Seed
-	channels []chan *nats.Msg // one for each worker; a nil message ends the worker
+	seed maphash.Seed
+	each []*inlet
 }
 
-func newWorkers() *workers {
-	w := &workers{seed: maphash.MakeSeed(), channels: make([]chan *nats.Msg, runtime.GOMAXPROCS(0))}
-	for i := range w.channels {
-		w.channels[i] = make(chan *nats.Msg, backlog)
+// An inlet is what comes to one worker.
+type inlet struct {
+	messages chan *nats.Msg // from NATS; a nil message ends the worker
+	line     line           // the users whose events wait
+}
+
+func newWorkers(b *budget.Budget) workers {
+	w := workers{seed: maphash.MakeSeed(), each: make([]*inlet, runtime.GOMAXPROCS(0))}
+	for i := range w.each {
+		w.each[i] = &inlet{messages: make(chan *nats.Msg, backlog), line: line{wake: newSignal(), budget: b}}
 	}
 	return w
 }
 
-// channel returns the channel for the messages of a user. It is the same for every subscription of
-// the user.
-func (w *workers) channel(subject string) chan *nats.Msg {
-	return w.channels[maphash.String(w.seed, subject)%uint64(len(w.channels))]
+// of returns the inlet of a user's worker. It is the same for every subscription of the user.
+func (w *workers) of(subject string) *inlet {
+	return w.each[maphash.String(w.seed, subject)%uint64(len(w.each))]
 }
 
-// A worker handles the messages from NATS for the users that hash to it. Its fields are used by the
-// goroutine of run only.
+// channel returns the channel for the messages of a user.
+func (w *workers) channel(subject string) chan *nats.Msg { return w.of(subject).messages }
+
+// A worker handles the messages from NATS for the users that hash to it, and serves the users in its
+// line, in turns:
+//
+//	receive          takes messages from the channel, puts each into the queue of its user, and the user into the line
+//	fanout.serve     serves the first user of the line
+//
+// Its fields are used by the goroutine of run only.
 type worker struct {
-	node       string
-	nc         *nats.Conn
 	registry   *registry
 	fanout     *fanout
 	overflowed func(since time.Time)
 	dropped    *prometheus.CounterVec
-	messages   <-chan *nats.Msg
+	inlet      *inlet
 
-	received time.Time   // when the last message was received
-	ahead    *nats.Msg   // the next message: received, but not in batch
-	ended    bool        // the nil message was received
-	batch    []*nats.Msg // the messages being handled: events of one user, or one operation
-	events   []emit      // events[i] is that of batch[i]
-	receipt  []byte      // buffer for the next receipt
+	received time.Time // when the last message was received
+	last     *Message  // that of the last event, which stays in memory
+	ended    bool      // the nil message was received
 }
 
-// run handles messages until it receives nil.
+// run works until the nil message was received and nobody is in the line.
 func (w *worker) run() {
 	w.received = time.Now()
-	w.batch, w.events = make([]*nats.Msg, 0, burstEvents), make([]emit, burstEvents)
-	for w.next() {
-		switch m := w.batch[0]; m.Header.Get(wire.HeaderOp) {
-		case "":
-			w.deliver()
-		case wire.OpCount:
-			w.answer(m, len(w.registry.sockets(m.Subject)))
-		case wire.OpDisconnect:
-			sockets := w.registry.sockets(m.Subject)
-			for _, s := range sockets {
-				s.conn.Close()
-			}
-			w.answer(m, len(sockets))
-		default:
-			w.dropped.WithLabelValues("unknown op").Inc()
+	for {
+		w.receive()
+		if u := w.inlet.line.take(); u != nil {
+			w.fanout.serve(u)
+			runtime.Gosched() // emits of this process have their turn too
+		} else if w.ended {
+			return
 		}
 	}
 }
 
-// next fills batch: it waits for a message and, if that is an event, adds the events for the same
-// user that directly follow it in the channel. It returns false at the end.
-func (w *worker) next() bool {
-	clear(w.batch)
-	w.batch = w.batch[:0]
-	if w.ahead == nil && !w.ended {
-		w.take(<-w.messages)
-	}
-	if w.ahead == nil {
-		return false
-	}
-	for w.ahead != nil && len(w.batch) < burstEvents {
-		if len(w.batch) > 0 && !follows(w.batch[0], w.ahead) {
-			break
-		}
-		w.batch, w.ahead = append(w.batch, w.ahead), nil
+// receive takes messages from the channel. It waits for one only if nobody is in the line.
+func (w *worker) receive() {
+	for range intake {
 		select {
-		case m := <-w.messages:
+		case m := <-w.inlet.messages:
 			w.take(m)
+			continue
 		default:
 		}
+		break
 	}
-	return true
+	if w.ended || !w.inlet.line.empty() {
+		return
+	}
+	select {
+	case m := <-w.inlet.messages:
+		w.take(m)
+	case <-w.inlet.line.wake:
+	}
 }
 
-// follows reports whether both messages are events of one user.
-func follows(first, m *nats.Msg) bool {
-	return m.Subject == first.Subject && m.Header.Get(wire.HeaderOp) == "" && first.Header.Get(wire.HeaderOp) == ""
-}
-
-// take stores a message received from the channel in ahead. A full channel may mean that messages
-// were dropped.
+// take handles a message from the channel. A full channel may mean that messages were dropped.
 func (w *worker) take(m *nats.Msg) {
 	before := w.received
 	w.received = time.Now()
-	if len(w.messages) >= cap(w.messages)-1 {
+	if len(w.inlet.messages) >= cap(w.inlet.messages)-1 {
 		w.overflowed(before)
 	}
-	w.ahead, w.ended = m, m == nil
-}
-
-// deliver sends the events of the batch to the sockets of their user, then answers each with its
-// receipt. So an event that a receipt counts was written to the kernel, or is in a socket's queue
-// because the kernel took no more.
-func (w *worker) deliver() {
-	var first, last *emit
-	for i, m := range w.batch {
-		e := &w.events[i]
-		*e = emit{Message: Message{Payload: m.Data}, except: m.Header.Get(wire.HeaderExcept)}
-		switch {
-		case wire.Check(m.Data) != nil:
-			w.dropped.WithLabelValues("malformed").Inc()
-			continue
-		case first == nil:
-			first = e
-		default:
-			last.next = e
-		}
-		last = e
-	}
-	if first != nil {
-		w.fanout.deliver(w.batch[0].Subject, first)
-	}
-	for i, m := range w.batch {
-		w.answer(m, w.events[i].sockets)
-	}
-	clear(w.events)
-}
-
-// answer publishes a receipt if the message has a reply subject. If NATS does not respond it
-// blocks, and so does the worker.
-func (w *worker) answer(m *nats.Msg, sockets int) {
-	if m.Reply == "" {
+	if m == nil {
+		w.ended = true
 		return
 	}
-	w.receipt = wire.Receipt{Sockets: sockets, Node: w.node}.Append(w.receipt[:0])
-	if err := w.nc.Publish(m.Reply, w.receipt); err != nil {
-		w.dropped.WithLabelValues("receipt").Inc()
+	switch op := m.Header.Get(wire.HeaderOp); op {
+	case "":
+		w.enqueue(m, w.message(m.Data), "")
+	case wire.OpCount:
+		w.fanout.answer(m.Reply, len(w.registry.sockets(m.Subject)))
+	case wire.OpDisconnect:
+		w.enqueue(m, &Message{}, op)
+	default:
+		w.dropped.WithLabelValues("unknown op").Inc()
 	}
+}
+
+// message returns the event of a payload, nil if it is malformed. The receivers of one emit, whose
+// messages often follow each other, share it.
+func (w *worker) message(payload []byte) *Message {
+	if w.last != nil && bytes.Equal(payload, w.last.Payload) {
+		return w.last
+	}
+	if wire.Check(payload) != nil {
+		w.dropped.WithLabelValues("malformed").Inc()
+		return nil
+	}
+	w.last = &Message{Payload: payload}
+	return w.last
+}
+
+// enqueue puts an event or an operation into the queue of its user. One that cannot be delivered is
+// answered with a receipt of zero sockets. One for which there is no room is dropped, and gap.go
+// tells the sockets that missed it.
+func (w *worker) enqueue(m *nats.Msg, message *Message, op string) {
+	u := w.registry.find(m.Subject)
+	if u == nil || message == nil {
+		w.fanout.answer(m.Reply, 0)
+		return
+	}
+	e := &emit{message: message, except: m.Header.Get(wire.HeaderExcept), op: op, reply: m.Reply, counted: true}
+	line := &w.inlet.line
+	if line.admit(e) {
+		switch u.queue.add(e) {
+		case turn:
+			line.add(u)
+			return
+		case waits:
+			return
+		case refused:
+			line.release(e)
+		}
+	}
+	w.dropped.WithLabelValues("backlog").Inc()
+	u.queue.miss()
+	w.overflowed(w.received)
 }

@@ -55,7 +55,7 @@ func TestCounters(t *testing.T) {
 func TestRefusingSocketIsFlushed(t *testing.T) {
 	b := newBench(t)
 	c := &flushes{}
-	s := b.hub.Attach(c)
+	s := attach(c)
 	if err := b.register(s, "user.42"); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestDisconnectDetaches(t *testing.T) {
 	b := newBench(t)
 	for range 3 {
 		c := &flushes{}
-		s := b.hub.Attach(c)
+		s := attach(c)
 		c.onClose = func() { b.hub.Detach(s) }
 		if err := b.register(s, "user.42", "user.43"); err != nil {
 			t.Fatal(err)
@@ -139,7 +139,7 @@ func TestOneSubscriptionForAllSockets(t *testing.T) {
 	b := newBench(t)
 	var seen []*Message
 	for range sockets {
-		s := b.hub.Attach(sendFunc(func(m *Message) bool { seen = append(seen, m); return true }))
+		s := attach(sendFunc(func(m *Message) bool { seen = append(seen, m); return true }))
 		if err := b.register(s, "user.42"); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestOrderAcrossSubscriptions(t *testing.T) {
 	b := newBench(t)
 	busy, release := make(chan struct{}), make(chan struct{})
 	blocker := &flushes{onFlush: func() { close(busy); <-release }}
-	if err := b.register(b.hub.Attach(blocker), "user.blocker"); err != nil {
+	if err := b.register(attach(blocker), "user.blocker"); err != nil {
 		t.Fatal(err)
 	}
 	publish := func(subject, payload string) {
@@ -244,20 +244,20 @@ func TestEmit(t *testing.T) {
 	one, _ := b.page("user.42")
 	two, _ := b.page("user.42")
 	two.full = true
-	if n := b.hub.Emit(wire.Message{Subject: "user.42", Payload: []byte(`["e"]`)}).Sockets; n != 1 {
+	if n := emitHere(b.hub, "user.42", `["e"]`); n != 1 {
 		t.Errorf("%d sockets took it", n)
 	}
 	if heard := one.take(); !slices.Equal(heard, []string{`["e"]`}) {
 		t.Errorf("heard %q", heard)
 	}
-	if n := b.hub.Emit(wire.Message{Subject: "user.43", Payload: []byte(`["e"]`)}).Sockets; n != 0 {
+	if n := emitHere(b.hub, "user.43", `["e"]`); n != 0 {
 		t.Errorf("%d sockets of nobody", n)
 	}
 	if got := counter(t, b.hub.options.Metrics.delivered, ""); got != 1 {
 		t.Errorf("%v counted", got)
 	}
 	b.hub.Close()
-	if n := b.hub.Emit(wire.Message{Subject: "user.42", Payload: []byte(`["e"]`)}).Sockets; n != 0 {
+	if n := emitHere(b.hub, "user.42", `["e"]`); n != 0 {
 		t.Errorf("%d sockets of a hub that is closed", n)
 	}
 }
@@ -283,7 +283,7 @@ func TestOneOrderForAllSockets(t *testing.T) {
 					r, _ := b.emit(event("user.42", payload))
 					n = r.Sockets
 				} else {
-					n = b.hub.Emit(wire.Message{Subject: "user.42", Payload: []byte(payload)}).Sockets
+					n = emitHere(b.hub, "user.42", payload)
 				}
 				if counted.Add(int64(n)); n < len(pages) {
 					t.Errorf("%d sockets took it", n)
@@ -303,7 +303,7 @@ func TestOneOrderForAllSockets(t *testing.T) {
 			}
 			guest := &recorder{}
 			guests = append(guests, guest)
-			s := b.hub.Attach(guest)
+			s := attach(guest)
 			for range 3 {
 				if _, err := b.hub.registry.add(s, []string{"user.42"}); err != nil {
 					t.Error(err)

@@ -24,6 +24,7 @@ import (
 	"github.com/ramainen/doit-socket/gateway/hub"
 	"github.com/ramainen/doit-socket/gateway/relay"
 	"github.com/ramainen/doit-socket/gateway/sio"
+	"github.com/ramainen/doit-socket/internal/budget"
 	"github.com/ramainen/doit-socket/internal/origin"
 	"github.com/ramainen/doit-socket/internal/visitor"
 )
@@ -73,24 +74,32 @@ func (c Config) Validate() error {
 type Node struct {
 	cfg    Config
 	log    *slog.Logger
+	budget *budget.Budget
 	hub    *hub.Hub
 	sio    *sio.Server
 	engine *eio.Server
 	relay  *relay.Node
 
 	started bool // by Start, which one goroutine calls before all else
+
+	closing context.Context // done when Close is called
+	end     context.CancelFunc
+	running sync.WaitGroup // relieve
 }
 
-// New returns a gateway whose label in receipts is name. It starts nothing:
-// Start does, and Close ends it.
-func New(cfg Config, name string, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer) (*Node, error) {
-	n := &Node{cfg: cfg, log: log}
+// New returns a gateway whose label in receipts is name. What it holds for
+// browsers counts in b, nil for no limit. It starts nothing: Start does, and Close
+// ends it.
+func New(cfg Config, name string, nc *nats.Conn, b *budget.Budget, log *slog.Logger, reg prometheus.Registerer) (*Node, error) {
+	n := &Node{cfg: cfg, log: log, budget: b}
+	n.closing, n.end = context.WithCancel(context.Background())
 	var err error
 	n.hub, err = hub.New(nc, hub.Options{
 		Node:     name,
 		Settle:   cfg.Settle,
 		MaxUsers: cfg.SocketIO.MaxIDs,
 		GapEvent: cfg.GapEvent,
+		Budget:   b,
 		Sockets:  func() int { return n.sio.Sockets() },
 		Log:      log,
 		Metrics:  hub.NewMetrics(reg),
@@ -104,6 +113,7 @@ func New(cfg Config, name string, nc *nats.Conn, log *slog.Logger, reg prometheu
 	n.relay = relay.New(nc, cfg.MaxSockets, log, reg)
 
 	n.engine = eio.New(cfg.Config, log)
+	n.engine.Budget = b
 	n.engine.Events = n.sio.Events()
 	n.engine.OnRefuse = newMetrics(reg, n).refused
 	n.engine.AllowsOrigin = origin.NewPolicy(cfg.Origins).Allows
@@ -123,6 +133,7 @@ func (n *Node) Start() error {
 		return fmt.Errorf("start the relay: %w", err)
 	}
 	n.started = true
+	n.running.Go(n.relieve)
 	return nil
 }
 
@@ -157,6 +168,8 @@ func (n *Node) Drain(ctx context.Context) {
 // the NATS connection: the caller drains it. Before Start, and after a Start
 // that failed, there is nothing to close.
 func (n *Node) Close() {
+	n.end()
+	n.running.Wait()
 	n.engine.Close()
 	if n.started {
 		n.relay.Close()

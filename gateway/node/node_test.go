@@ -36,7 +36,7 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 		f(&cfg)
 	}
 	var err error
-	if b.Node, err = New(cfg, "gw", natstest.Connect(t, natstest.Start(t)), slog.New(slog.DiscardHandler), b.counted); err != nil {
+	if b.Node, err = New(cfg, "gw", natstest.Connect(t, natstest.Start(t)), nil, slog.New(slog.DiscardHandler), b.counted); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Start(); err != nil {
@@ -57,7 +57,7 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 // TestMain looks, nor anything that Close could not take.
 func TestStartThatFails(t *testing.T) {
 	nc := natstest.Connect(t, natstest.Start(t))
-	n, err := New(DefaultConfig(), "gw", nc, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	n, err := New(DefaultConfig(), "gw", nc, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

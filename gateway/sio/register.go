@@ -35,13 +35,13 @@ func (c *client) onEvent(s *socket, p packet) {
 	case err != nil:
 		c.answer(s, name, p.ack, err)
 	case name == "unregister":
-		c.server.hub.Unregister(s.member, subjects)
+		c.server.hub.Unregister(&s.member, subjects)
 		c.answer(s, name, p.ack, nil)
 	case c.pending.Add(1) > maxPending:
 		c.pending.Add(-1)
 		c.answer(s, name, p.ack, errPending)
 	default:
-		c.server.hub.Register(s.member, subjects, func(err error) {
+		c.server.hub.Register(&s.member, subjects, func(err error) {
 			c.pending.Add(-1)
 			if err == nil {
 				s.markRegistered()

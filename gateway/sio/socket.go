@@ -16,13 +16,13 @@ type socket struct {
 	session        *eio.Session // the client's
 	namespace      string
 	id             string
-	member         *hub.Socket
+	member         hub.Socket
 	everRegistered atomic.Bool // it has registered an id, at some time
 }
 
 func newSocket(c *client, namespace, id string) *socket {
 	s := &socket{client: c, session: c.session, namespace: namespace, id: id}
-	s.member = c.server.hub.Attach(s)
+	s.member = hub.NewSocket(s)
 	c.server.sockets.Add(1)
 	c.server.nameless.Add(1)
 	return s
@@ -31,7 +31,7 @@ func newSocket(c *client, namespace, id string) *socket {
 // end detaches the socket from the hub and the metrics. It is called once.
 func (s *socket) end() {
 	s.markRegistered()
-	s.client.server.hub.Detach(s.member)
+	s.client.server.hub.Detach(&s.member)
 	s.client.server.sockets.Add(-1)
 }
 
@@ -47,13 +47,13 @@ func (s *socket) markRegistered() {
 func (s *socket) ID() string { return s.id }
 
 // Send queues an event and reports whether the socket accepts it. The first
-// socket encodes it for all sockets of the user: they are in the same
+// socket encodes it for all sockets of all receivers: they are in the same
 // namespace, "/".
 func (s *socket) Send(m *hub.Message) bool {
-	frame, ok := m.Frame.(*eio.Frame)
+	frame, ok := m.Encoded().(*eio.Frame)
 	if !ok {
 		frame = s.frame(packet{kind: parser.EVENT, data: m.Payload})
-		m.Frame = frame
+		m.SetEncoded(frame)
 	}
 	return s.session.Send(frame)
 }

@@ -41,6 +41,8 @@ var (
 	ErrUTF8 = errors.New("websocket: text is not UTF-8")
 	// ErrTooLarge means that a message was longer than [Server.MaxMessage].
 	ErrTooLarge = errors.New("websocket: message too large")
+	// ErrMemory means that [Server.Reserve] had no room for an incomplete message.
+	ErrMemory = errors.New("websocket: no memory for an incomplete message")
 	// ErrSlow means that the browser reads more slowly than it is written to: the
 	// network accepted nothing for [Server.WriteTimeout], or the Handler's queue
 	// is too long.
@@ -55,7 +57,7 @@ type Fault struct {
 
 func (f *Fault) Error() string { return fmt.Sprintf("websocket: panic in a handler: %v", f.Value) }
 
-// A Conn is the server's end of a websocket. Its methods are safe for
+// A Conn is the server's end of a websocket; [Server.Init] makes it one. Its methods are safe for
 // concurrent use, except [Conn.SetReadDeadline].
 type Conn struct {
 	server  *Server

@@ -35,6 +35,21 @@ type reader struct {
 	opcode  ws.OpCode // of the message that is being read
 	state   ws.State  // whether the message is fragmented
 	timed   bool      // the connection has a read deadline
+	held    int       // bytes of partial and message that account has told of
+}
+
+// account tells reserve by how much partial and message have changed. It returns
+// false if there is no room for what is more.
+func (r *reader) account(reserve func(int) bool) (ok bool) {
+	held := cap(r.partial) + cap(r.message)
+	if held == r.held || reserve == nil {
+		return true
+	}
+	if !reserve(held - r.held) {
+		return false
+	}
+	r.held = held
+	return true
 }
 
 // feed parses bytes and calls received with each message that they complete. A

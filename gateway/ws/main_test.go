@@ -143,7 +143,8 @@ func connect(t testing.TB, srv *Server, u *user) (browser net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.conn = srv.NewConn(there, u)
+	u.conn = new(Conn)
+	srv.Init(u.conn, there, u)
 	t.Cleanup(func() {
 		_ = browser.Close()
 		u.conn.Abort()

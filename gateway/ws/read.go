@@ -27,8 +27,14 @@ func (c *Conn) wake() {
 // handling messages has grown its stack, and the garbage collector does not
 // shrink a stack below 4 KiB again.
 func (c *Conn) readOnce(read func() error) {
-	defer c.contain()
+	defer func() {
+		if value := recover(); value != nil {
+			c.forget()
+			c.contain(value)
+		}
+	}()
 	if err := read(); err != nil {
+		c.forget()
 		c.Abort()
 		c.handler.Failed(err)
 		return
@@ -40,9 +46,16 @@ func (c *Conn) readOnce(read func() error) {
 	}
 }
 
-// contain recovers from a panic in a handler: only this connection ends.
-func (c *Conn) contain() {
-	if value := recover(); value != nil {
+// forget drops what was read of an incomplete message.
+func (c *Conn) forget() {
+	c.in.partial, c.in.message = nil, nil
+	c.in.account(c.server.Reserve)
+}
+
+// contain ends the connection after a panic in a handler. value is what recover
+// has returned; nil means that there was none.
+func (c *Conn) contain(value any) {
+	if value != nil {
 		c.handler.Failed(&Fault{Value: value, Stack: debug.Stack()})
 		c.Abort()
 	}
@@ -72,10 +85,13 @@ func (c *Conn) readAvailable() error {
 // read, until the handler's close ends it.
 func (c *Conn) handle(b []byte) error {
 	err := c.in.feed(b, c.server.MaxMessage, c.handler.Received)
+	if err == nil && !c.in.account(c.server.Reserve) {
+		err = ErrMemory
+	}
 	if err == nil {
 		return nil
 	}
-	c.in.partial, c.in.message = nil, nil // they are of no use any more
+	c.forget() // what was read is of no use any more
 	c.handler.Failed(err)
 	if errors.Is(err, ErrClosed) {
 		return err

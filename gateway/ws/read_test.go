@@ -96,7 +96,8 @@ func (nobody) Next(bool) ([]byte, error) { return nil, nil }
 // has a second to end).
 func TestFloodAfterFault(t *testing.T) {
 	here := &flood{first: append(text("4half")[:3], 0xff), left: 64 << 20}
-	c := newServer(t).NewConn(here, nobody{})
+	c := new(Conn)
+	newServer(t).Init(c, here, nobody{})
 	before := allocated()
 	var err error
 	for err = c.handle(text("4half")[:3]); err == nil; {

@@ -7,7 +7,7 @@
 //	writing   Conn.Flush ──▶ Handler.Next ──▶ write.go ──▶ send_*.go ──▶ kernel
 //	          if the kernel accepts no more: a background writer (write.go) waits until it does
 //
-// Locks, in the order in which they are taken: a connection's writer, then the
+// Locks, in the order in which they are taken: Server.catchUp, a connection's writer, then the
 // locks of its Handler (Next is called with the writer's lock held), then
 // Server.mu or the poller's, which are innermost. Handler.Received and
 // Handler.Failed are called with none of them held.
@@ -39,6 +39,10 @@ type Server struct {
 	// WriteTimeout is how long the network may accept no bytes before the
 	// connection fails with [ErrSlow].
 	WriteTimeout time.Duration
+	// Reserve, if not nil, is told by how many bytes what a connection holds of
+	// incomplete messages has changed. If it returns false for more bytes, the
+	// connection fails with [ErrMemory]. It must not call the connection.
+	Reserve func(bytes int) bool
 	// NoPoller makes each connection wait in a goroutine of its own, as on
 	// systems without epoll. Tests set it.
 	NoPoller bool
@@ -46,35 +50,42 @@ type Server struct {
 	poller  poller
 	running sync.WaitGroup // reading goroutines, parked connections and background writers
 
+	// catchUp is held by a background writer while it writes. Thousands of slow
+	// browsers that read again at the same time would otherwise be as many
+	// goroutines before which an event for another browser waits.
+	catchUp sync.Mutex
+
 	mu     sync.Mutex
 	closed bool // guarded by mu; once set, begin starts no goroutine
 }
 
-// Upgrade answers a websocket handshake. It returns the connection, which is
-// not read until [Conn.Serve], and the bytes that the browser has already sent
+// Upgrade answers a websocket handshake and makes c the connection, which is not
+// read until [Conn.Serve]. It returns the bytes that the browser has already sent
 // behind its request. If it returns an error, the request has been answered.
-func (srv *Server) Upgrade(w http.ResponseWriter, r *http.Request, h Handler) (c *Conn, early []byte, err error) {
+func (srv *Server) Upgrade(w http.ResponseWriter, r *http.Request, c *Conn, h Handler) (early []byte, err error) {
 	conn, rw, _, err := ws.HTTPUpgrader{Timeout: upgradeTimeout}.Upgrade(r, w)
 	if err != nil {
 		if conn != nil { // the handshake failed after net/http had handed over the connection
 			_ = conn.Close()
 		}
-		return nil, nil, err
+		return nil, err
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		_ = conn.Close()
-		return nil, nil, err
+		return nil, err
 	}
 	// rw is not kept: its buffers are 8 KiB for each connection.
 	early = make([]byte, rw.Reader.Buffered())
 	_, _ = io.ReadFull(rw.Reader, early)
-	return srv.NewConn(conn, h), early, nil
+	srv.Init(c, conn, h)
+	return early, nil
 }
 
-// NewConn returns the websocket on a connection whose handshake is done. It is
-// not read until [Conn.Serve].
-func (srv *Server) NewConn(conn net.Conn, h Handler) *Conn {
-	return &Conn{server: srv, handler: h, net: newNetConn(conn), in: reader{state: ws.StateServerSide}}
+// Init makes c the websocket on a connection whose handshake is done. It is not
+// read until [Conn.Serve]. c may be a part of h: one allocation less, and one
+// place less in memory that a write has to look for.
+func (srv *Server) Init(c *Conn, conn net.Conn, h Handler) {
+	c.server, c.handler, c.net, c.in.state = srv, h, newNetConn(conn), ws.StateServerSide
 }
 
 // begin runs f in a goroutine that Close waits for. If the server is closed, it

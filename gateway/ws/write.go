@@ -35,9 +35,9 @@ func (c *Conn) Flush() error {
 	return err
 }
 
-// flush is Flush. background says that the background writer is the caller. It
-// also returns whether the kernel left bytes unsent, and when it last accepted
-// some.
+// flush is Flush. background says that the background writer is the caller: it
+// writes one batch. flush also returns whether bytes are left unsent, and when the
+// kernel last accepted some.
 func (c *Conn) flush(background bool) (stuck bool, since time.Time, err error) {
 	w := &c.out
 	w.mu.Lock()
@@ -58,6 +58,9 @@ func (c *Conn) flush(background bool) (stuck bool, since time.Time, err error) {
 			break
 		}
 		w.unsent, moved = next, true
+		if stuck = background; stuck {
+			break // one batch at a time: the writer comes again at once
+		}
 	}
 	if moved && stuck {
 		w.progress = time.Now()
@@ -66,7 +69,8 @@ func (c *Conn) flush(background bool) (stuck bool, since time.Time, err error) {
 	if background {
 		w.background = stuck
 	} else if stuck && !w.background {
-		w.background = c.server.begin(func() { c.writeInBackground(since) })
+		latest := since // a closure over the result would move it to the heap in each flush
+		w.background = c.server.begin(func() { c.writeInBackground(latest) })
 	}
 	return stuck, since, nil
 }
@@ -75,7 +79,7 @@ func (c *Conn) flush(background bool) (stuck bool, since time.Time, err error) {
 // or the kernel has accepted nothing for WriteTimeout. since is when the kernel
 // last accepted bytes.
 func (c *Conn) writeInBackground(since time.Time) {
-	defer c.contain()
+	defer func() { c.contain(recover()) }()
 	for {
 		latest, stuck, err := c.awaitAndFlush(since)
 		if err != nil {
@@ -92,7 +96,11 @@ func (c *Conn) writeInBackground(since time.Time) {
 // awaitAndFlush waits until the kernel accepts bytes, and flushes. since is
 // when it last accepted some. It returns the same moment after the flush.
 func (c *Conn) awaitAndFlush(since time.Time) (latest time.Time, stuck bool, err error) {
-	flush := func() { stuck, latest, err = c.flush(true) }
+	flush := func() {
+		c.server.catchUp.Lock()
+		defer c.server.catchUp.Unlock()
+		stuck, latest, err = c.flush(true)
+	}
 	waited := c.net.SetWriteDeadline(since.Add(c.server.WriteTimeout))
 	switch {
 	case waited != nil:

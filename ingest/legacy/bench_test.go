@@ -2,11 +2,14 @@ package legacy
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -21,7 +24,9 @@ func BenchmarkEmit(b *testing.B) {
 			b.Run(fmt.Sprintf("%s-%d", carrier, receivers), func(b *testing.B) {
 				bench := newBench(b)
 				if carrier == "process" {
-					bench.publisher.UseGateway(func() bool { return true }, func(wire.Message) wire.Receipt { return wire.Receipt{Sockets: 1} })
+					bench.publisher.UseGateway(func() bool { return true }, func(_ context.Context, _ wire.Message, subjects []string, _ time.Duration, _ bool) []int {
+						return slices.Repeat([]int{1}, len(subjects))
+					})
 				} else {
 					bench.gw.On("user.*", func(m *nats.Msg) { _ = m.Respond([]byte("1 gw")) })
 				}

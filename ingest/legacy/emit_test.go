@@ -238,7 +238,12 @@ func TestTheBusIsAway(t *testing.T) {
 func TestARequestThatHangsUp(t *testing.T) {
 	b := newBench(t)
 	served := 0
-	b.publisher.UseGateway(func() bool { return true }, func(wire.Message) wire.Receipt { served++; return wire.Receipt{Sockets: 1} })
+	b.publisher.UseGateway(func() bool { return true }, func(ctx context.Context, _ wire.Message, subjects []string, _ time.Duration, _ bool) []int {
+		if ctx.Err() == nil {
+			served += len(subjects)
+		}
+		return slices.Repeat([]int{1}, len(subjects))
+	})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	w := httptest.NewRecorder()

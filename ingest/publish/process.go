@@ -8,11 +8,16 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// process is the carrier that calls the gateway of this process. It fulfils every policy, because each call returns the
-// final receipt.
+// A Gateway is the gateway of this process. It sends an event to the sockets of the users of the subjects and returns
+// for each subject how many sockets took it, or a negative number if that is not known. For an empty subject that is
+// zero. It waits for users that are busy until ctx ends or bound has passed, or, if first is set, until a socket of any
+// user took the event. It must be safe for concurrent use.
+type Gateway func(ctx context.Context, m wire.Message, subjects []string, bound time.Duration, first bool) (sockets []int)
+
+// process is the carrier that calls the gateway of this process.
 type process struct {
-	alone func() bool
-	emit  func(wire.Message) wire.Receipt
+	alone   func() bool
+	gateway Gateway
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -34,19 +39,24 @@ func (c *process) available(quiet time.Duration) bool {
 
 func (c *process) carry(ctx context.Context, r request) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(r.subjects))
-	for i, subject := range r.subjects {
-		if subject == "" {
-			outcomes[i].State = Nobody
-			continue
-		}
-		if ctx.Err() != nil {
-			return outcomes, interrupted(ctx)
-		}
-		r.message.Subject = subject
-		outcomes[i] = Outcome{State: Nobody}
-		if sockets := c.emit(r.message).Sockets; sockets > 0 {
+	known, reached := true, false
+	for i, sockets := range c.gateway(ctx, r.message, r.subjects, r.bound, r.policy == FirstReceipt) {
+		switch {
+		case sockets > 0:
 			outcomes[i] = Outcome{State: Reached, Sockets: sockets}
+			reached = true
+		case sockets == 0:
+			outcomes[i].State = Nobody
+		default:
+			known = false
 		}
 	}
-	return outcomes, nil
+	switch {
+	case known, reached && r.policy == FirstReceipt:
+		return outcomes, nil
+	case ctx.Err() != nil:
+		return outcomes, interrupted(ctx)
+	default:
+		return outcomes, ErrUnconfirmed
+	}
 }

@@ -21,14 +21,25 @@ type here struct {
 	heard []string // guarded by mu
 }
 
-func (h *here) Emit(m wire.Message) wire.Receipt {
+func (h *here) Emit(ctx context.Context, m wire.Message, subjects []string, _ time.Duration, _ bool) (sockets []int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.heard = append(h.heard, strings.TrimSpace(m.Subject+" "+string(m.Payload)+" "+m.Except))
-	if m.Subject == "user.u" {
-		return wire.Receipt{Sockets: 2}
+	for _, subject := range subjects {
+		switch {
+		case subject == "":
+			sockets = append(sockets, 0)
+			continue
+		case ctx.Err() != nil, subject == "user.busy":
+			sockets = append(sockets, -1)
+			continue
+		case subject == "user.u":
+			sockets = append(sockets, 2)
+		default:
+			sockets = append(sockets, 0)
+		}
+		h.heard = append(h.heard, strings.TrimSpace(subject+" "+string(m.Payload)+" "+m.Except))
 	}
-	return wire.Receipt{}
+	return sockets
 }
 
 func (h *here) take() (heard []string) {
@@ -107,6 +118,14 @@ func TestProcessOutcomes(t *testing.T) {
 			t.Errorf("handed over: %q", heard)
 		}
 	}
+	busy := Emit{To: []string{"busy", "u"}, Event: "e"}
+	if got, err := p.Publish(t.Context(), busy, FirstReceipt); got[0].State != NotKnown || got[1].State != Reached || err != nil {
+		t.Errorf("one of two is not known: %v, %v", got, err)
+	}
+	if got, err := p.Publish(t.Context(), busy, AllReceivers); got[0].State != NotKnown || !errors.Is(err, ErrUnconfirmed) {
+		t.Errorf("one of all is not known: %v, %v", got, err)
+	}
+	local.take()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	got, err := p.Publish(ended, e, AllReceivers)

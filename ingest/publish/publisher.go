@@ -150,10 +150,9 @@ func New(nc *nats.Conn, reg prometheus.Registerer) *Publisher {
 // UseGateway makes Publish call the gateway of this process directly, without NATS, as long as no other node can have
 // sockets. docs/decisions/0010 gives the reasons. UseGateway must be called before the first Publish.
 //
-// alone reports whether no other node can receive a message on NATS. emit writes an event to the sockets of one user
-// and returns the receipt. Both must be safe for concurrent use.
-func (p *Publisher) UseGateway(alone func() bool, emit func(wire.Message) wire.Receipt) {
-	p.process = &process{alone: alone, emit: emit}
+// alone reports whether no other node can receive a message on NATS. It must be safe for concurrent use.
+func (p *Publisher) UseGateway(alone func() bool, gateway Gateway) {
+	p.process = &process{alone: alone, gateway: gateway}
 }
 
 // Start subscribes to the receipts and starts the publisher's goroutines. Close ends them. After an error nothing runs,

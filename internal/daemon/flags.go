@@ -14,6 +14,8 @@ import (
 
 // Config holds the settings that every program has.
 type Config struct {
+	MemoryConfig `embed:""`
+
 	Listen      string `default:"${listen}" help:"Address of the public listener. If the environment has PORT, the default is :PORT."`
 	AdminListen string `default:"${admin_listen}" help:"Address of the private listener: /metrics, /debug/pprof, /readyz with reasons."`
 	Open        bool   `help:"Allow open mode on a public address: anyone who knows an id may emit to it and register it."`
@@ -76,6 +78,9 @@ func Parse(cfg any, name, about string, d Defaults, args []string, stdout io.Wri
 func (c Config) Validate() error {
 	if c.Node == "" || strings.ContainsAny(c.Node, " \t\r\n") {
 		return fmt.Errorf("--node is %q: it must be a name without spaces", c.Node)
+	}
+	if err := c.MemoryConfig.Validate(); err != nil {
+		return err
 	}
 	return c.Allow(c.Listen)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/ramainen/doit-socket/internal/budget"
 	"github.com/ramainen/doit-socket/internal/router"
 )
 
@@ -22,6 +23,7 @@ type Process struct {
 	Metrics *prometheus.Registry
 	Health  *Health
 	Admin   *Admin
+	Budget  *budget.Budget // of --max-memory
 
 	states map[*nats.Conn]*natsState // of the connections; only main's goroutine uses the map
 }
@@ -33,10 +35,12 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 		Log:     NewLog(cfg.LogLevel, stderr),
 		Metrics: prometheus.NewRegistry(),
 		Health:  NewHealth(),
+		Budget:  cfg.budget(),
 		states:  make(map[*nats.Conn]*natsState),
 	}
 	p.Admin = newAdmin(p.Health, p.Metrics)
 	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.Metrics.MustRegister(memoryMetrics(p.Budget)...)
 	started := time.Now()
 	p.Health.Fact("node", func() string { return cfg.Node })
 	p.Health.Fact("version", Version)

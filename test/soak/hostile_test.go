@@ -27,7 +27,7 @@ func TestHostile(t *testing.T) {
 	)
 	// Heartbeats are short, so that what a stranger leaves behind is over soon.
 	p := start(t, "embedded", "--ping-interval", "3s", "--ping-timeout", "3s")
-	n := newNeighbour(t, p)
+	n := newNeighbour(t, p, p)
 	t.Logf("%-32s %9s %9s %9s %8s %8s %8s  %s", "attack", "p99", "max", "machine", "MiB", "at most", "after", "closed by the server")
 	for _, attack := range attacks {
 		t.Run(attack.name, func(t *testing.T) {

@@ -38,14 +38,15 @@ type neighbour struct {
 // neighbourPace is the time between two emits.
 const neighbourPace = 5 * time.Millisecond
 
-// newNeighbour registers a page and emits to it until the test ends.
-func newNeighbour(t testing.TB, p *siotest.Program) *neighbour {
+// newNeighbour registers a page with a gateway and emits to it through an ingest until the test ends. Both may be one
+// program.
+func newNeighbour(t testing.TB, gateway, ingest *siotest.Program) *neighbour {
 	t.Helper()
-	page, err := join(strings.TrimPrefix(p.URL, "http://"), socket4, "neighbour")
+	page, err := join(strings.TrimPrefix(gateway.URL, "http://"), socket4, "neighbour")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &neighbour{t: t, page: page, emitter: newEmitter(p.URL), stop: make(chan struct{})}
+	n := &neighbour{t: t, page: page, emitter: newEmitter(ingest.URL), stop: make(chan struct{})}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func TestSlowReaders(t *testing.T) {
 		atLeast = 50 * time.Millisecond
 	)
 	p := start(t, "embedded")
-	n := newNeighbour(t, p)
+	n := newNeighbour(t, p, p)
 	quiet, _, _ := n.during(func() { <-time.After(2 * time.Second) })
 	t.Logf("%-34s %v", "neighbour, nothing else", quiet)
 	for _, load := range []struct {
