@@ -102,4 +102,3 @@ func TestServerLogFolds(t *testing.T) {
 	}
 	wantLines(t, &out, 1, "superfluous")
 }
-
