@@ -70,15 +70,21 @@ func (l *logger) logLimited(level slog.Level, format string, v []any) {
 	if again {
 		level = slog.LevelDebug
 	}
-	l.log.Log(context.Background(), level, "nats-server", "text", text)
+	l.write(level, text)
 }
 
 // flush logs a line for each kind that has suppressed lines for repeatInterval. It is called once a
 // second.
 func (l *logger) flush() {
 	for _, k := range l.due() {
-		l.log.Log(context.Background(), k.level, "nats-server", "text", k.text, "repeated", k.suppressed)
+		l.write(k.level, k.text, "repeated", k.suppressed)
 	}
+}
+
+// write writes a record. The text is added by With: package daemon's own limit for repeated records
+// then counts each text as a kind of its own.
+func (l *logger) write(level slog.Level, text string, more ...any) {
+	l.log.With("text", text).Log(context.Background(), level, "nats-server", more...)
 }
 
 // due returns the kinds that flush has to log, and resets their counts. It drops kinds that have

@@ -1,8 +1,11 @@
 package natsd
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,6 +90,43 @@ func TestLogFolds(t *testing.T) {
 			t.Errorf("%q", last)
 		}
 	})
+}
+
+// Strangers at the cluster port of a real server cause one line of each kind, however many they are.
+func TestStrangersAtTheClusterPort(t *testing.T) {
+	var out siotest.Output
+	s, err := Start("a", 1<<20, ClusterConfig{ClusterListen: "127.0.0.1:0", ClusterSecret: secret}, slog.New(slog.NewTextHandler(&out, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown()
+	const each = 100
+	for i := range 3 * each {
+		conn, err := net.Dial("tcp", s.server.ClusterAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch i % 3 {
+		case 1:
+			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n")
+		case 2:
+			client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}) //nolint:gosec // a stranger
+			_ = client.Handshake()
+		}
+		_ = conn.Close()
+	}
+	natstest.Await(t, "the errors of all of them", func() bool {
+		s.log.mu.Lock()
+		defer s.log.mu.Unlock()
+		errors := 0
+		for _, k := range s.log.kinds {
+			errors += 1 + k.suppressed
+		}
+		return errors >= 3*each
+	})
+	if lines := strings.Count(out.String(), "\n"); lines > 3 {
+		t.Errorf("%d lines: %s", lines, out.String())
+	}
 }
 
 // A spy is a logger that reports the level at which nats-server logs its second attempt to connect

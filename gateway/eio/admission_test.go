@@ -76,18 +76,6 @@ func (a *app) wantNobody() {
 	})
 }
 
-func networks(t testing.TB, list ...string) (networks []visitor.Network) {
-	t.Helper()
-	for _, s := range list {
-		var n visitor.Network
-		if err := n.UnmarshalText([]byte(s)); err != nil {
-			t.Fatal(err)
-		}
-		networks = append(networks, n)
-	}
-	return networks
-}
-
 func TestMaxSockets(t *testing.T) {
 	a := start(t, func(c *config) { c.MaxSockets = 2 })
 	last := a.refusing()
@@ -150,12 +138,10 @@ func TestExempt(t *testing.T) {
 	}
 }
 
-// Behind a trusted proxy every browser counts by its own address, one of IPv6 by its /64.
+// Behind a proxy on this machine, which nobody has named, every browser counts by its own address, one of IPv6 by its
+// /64. A forwarded loopback address is not exempt.
 func TestAddressBehindProxy(t *testing.T) {
-	a := start(t, func(c *config) {
-		c.MaxSocketsPerAddress = 1
-		c.TrustedProxies = networks(t, "127.0.0.1")
-	})
+	a := start(t, func(c *config) { c.MaxSocketsPerAddress = 1 })
 	for _, c := range []struct {
 		forwarded string
 		status    int
@@ -168,6 +154,9 @@ func TestAddressBehindProxy(t *testing.T) {
 		{"2001:db8:1:2::1", http.StatusOK},
 		{"2001:db8:1:2:ffff::1", http.StatusTooManyRequests},
 		{"2001:db8:1:3::1", http.StatusOK},
+		{"127.0.0.1", http.StatusOK},
+		{"127.0.0.1", http.StatusTooManyRequests},
+		{"198.51.100.4, 127.0.0.1", http.StatusTooManyRequests},
 	} {
 		got := a.newPoller(onPolling).request(http.MethodGet, "", "X-Forwarded-For", c.forwarded)
 		if got.status != c.status {

@@ -18,6 +18,7 @@ import (
 func TestWhatWaitsCounts(t *testing.T) {
 	a := start(t)
 	one, two := a.poll(4), a.poll(4)
+	until(t, "the answers to the handshakes to count no more", func() bool { return a.Budget.Used() == 0 })
 	frame := Message(make([]byte, 1000))
 	each := int64(len(frame.wire) + frameBytes)
 	for i, p := range []*pollClient{one, two} {
@@ -154,7 +155,7 @@ func TestIncompleteMessagesCount(t *testing.T) {
 	second.raw(masked(ws.OpText, false, append([]byte("4"), bytes.Repeat([]byte("x"), 300<<10)...)))
 	until(t, "a fragment to count", func() bool { return a.Budget.Used() >= 600<<10 })
 	third := a.socket(4)
-	go third.conn.Write(half[:len(half)-1]) //nolint:errcheck // the server may end it
+	go third.conn.Write(half[:len(half)-1])
 	third.wantCode(1013)
 	a.wantClose(ReasonMemory)
 	first.raw(half[len(half)/2:])

@@ -15,7 +15,7 @@ type Config struct {
 	MaxPayload   int64         `default:"1048576" help:"Largest message or polling body that a browser may send, in bytes."`
 	QueueLength  int           `default:"4096" help:"Events that may be queued for one socket. A socket whose queue is longer is closed as slow."`
 	QueueBytes   int           `default:"2097152" help:"Bytes that may be queued for one socket. A socket whose queue is larger is closed as slow."`
-	WriteTimeout time.Duration `default:"10s" help:"How long the network may accept no bytes for a socket before it is closed as slow."`
+	WriteTimeout time.Duration `default:"10s" help:"How long the network may accept no bytes for a socket before it is closed as slow. On polling it must accept 64 KiB of an answer in this time."`
 
 	MaxFrames int `default:"100" help:"Frames and packets a second that a socket may send, in bursts of up to ten seconds' worth. A socket that sends more is closed. 0 means no limit."`
 }

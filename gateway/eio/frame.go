@@ -139,8 +139,16 @@ func join(frames []*Frame) []byte {
 }
 
 var (
-	frameClose = newFrame(packetClose)
-	framePing  = newFrame(packetPing)
-	frameNoop  = newFrame(packetNoop)
-	frameProbe = newFrame(packetPong, []byte("probe")) // the answer to a probe
+	frameClose = permanentFrame(packetClose)
+	framePing  = permanentFrame(packetPing)
+	frameNoop  = permanentFrame(packetNoop)
+	frameProbe = permanentFrame(packetPong, []byte("probe")) // the answer to a probe
 )
+
+// permanentFrame returns a frame that all sessions of all servers share. No
+// budget counts it.
+func permanentFrame(kind byte, parts ...[]byte) *Frame {
+	f := newFrame(kind, parts...)
+	f.holders.Store(1)
+	return f
+}

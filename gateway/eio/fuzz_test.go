@@ -93,9 +93,13 @@ func FuzzEncodePayload(f *testing.F) {
 		}
 		how := framings[int(framing)%len(framings)]
 		c := &codec{protocol: how.eio, base64: how.plain}
-		body, contentType := c.encodePayload([]*Frame{c.forClient(Message([]byte(one))), c.forClient(Message([]byte(one), []byte(two)))})
-		if contentType != how.contentType {
-			t.Errorf("Content-Type %q", contentType)
+		contentType, size, parts := c.payload([]*Frame{c.forClient(Message([]byte(one))), c.forClient(Message([]byte(one), []byte(two)))})
+		var body []byte
+		for part := range parts {
+			body = append(body, part...)
+		}
+		if contentType != how.contentType || size != len(body) {
+			t.Errorf("Content-Type %q, %d bytes are announced and %d written", contentType, size, len(body))
 		}
 		var got []string
 		legal := (&codec{protocol: how.eio}).decodePayload(body, contentType, func(p packet) {

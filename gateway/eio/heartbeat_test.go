@@ -1,6 +1,7 @@
 package eio
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -78,9 +79,10 @@ func TestHeartbeatByALateTimer(t *testing.T) {
 		late(15 * time.Millisecond)
 		p.wantGet("2")
 		p.session.mu.Lock()
-		if left := -p.session.heartbeat.overdue(); left != 185*time.Millisecond {
+		if left := time.Duration(p.session.heartbeat.limit - clock.Now()); left != 185*time.Millisecond {
 			t.Errorf("%v are left for the answer", left)
 		}
+		p.session.heartbeat.last = true
 		p.session.mu.Unlock()
 		late(0)
 		p.wantGone()
@@ -92,6 +94,66 @@ func TestHeartbeatByALateTimer(t *testing.T) {
 		p.wantPost("3")
 		p.wantGet("2")
 	})
+}
+
+// After a standstill a session is not closed before what has arrived is read, at whichever of its timers the process
+// stood still. One that stays silent is closed.
+func TestStandstill(t *testing.T) {
+	for name, expected := range map[string]struct {
+		eio         int
+		limit, last time.Duration // of the judgement, and of the second wait
+	}{
+		"EIO 3": {3, 85 * time.Second, 5 * time.Second},
+		"EIO 4": {4, 20 * time.Second, 5 * time.Second},
+	} {
+		for _, second := range []bool{false, true} { // the wait in which the process stands still
+			t.Run(fmt.Sprintf("%s, second wait %v", name, second), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					a := startPiped(t)
+					alive, silent := a.poll(expected.eio), a.poll(expected.eio)
+					sign := "1:2"
+					if expected.eio == 4 {
+						sign = "3"
+						for _, p := range []*pollClient{alive, silent} {
+							wantAnswer(t, "GET", p.get(), http.StatusOK, "2")
+						}
+					}
+					synctest.Wait() // the answers have been written
+					wait := expected.limit - expected.last
+					if second {
+						time.Sleep(wait)
+						synctest.Wait()
+						wait = expected.last
+					}
+					for _, p := range []*pollClient{alive, silent} {
+						p.session.standStill(wait)
+					}
+					synctest.Wait()
+					began := time.Now()
+					if got := alive.post(sign); got.status != http.StatusOK {
+						t.Errorf("a sign of life that waited to be read: %v", got)
+					}
+					if reason := <-a.closed; reason != ReasonTimeout || silent.session.state != closed {
+						t.Errorf("closed: %v, %s", silent.session.state, reason)
+					}
+					if got := time.Since(began).Round(time.Second / 10); got != expected.last {
+						t.Errorf("closed after %v, want %v", got, expected.last)
+					}
+				})
+			})
+		}
+	}
+}
+
+// standStill lets the session's timer run a minute late; until then it has to wait for left.
+func (s *Session) standStill(left time.Duration) {
+	s.mu.Lock()
+	h := &s.heartbeat
+	h.stop()
+	h.due -= int64(left + time.Minute)
+	h.limit -= int64(left + time.Minute)
+	s.mu.Unlock()
+	s.beat()
 }
 
 // With the default timings, in a bubble's time.

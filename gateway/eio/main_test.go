@@ -143,7 +143,7 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 		handlers.Add(1)
 		defer handlers.Done()
 		a.ServeHTTP(w, r)
-	}), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	}), WriteTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)} // as in internal/daemon
 	served := make(chan error)
 	go func() { served <- web.Serve(listen) }()
 	t.Cleanup(func() {

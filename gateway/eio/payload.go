@@ -3,6 +3,7 @@ package eio
 import (
 	"bytes"
 	"encoding/base64"
+	"iter"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -42,38 +43,48 @@ func (c *codec) forClient(f *Frame) *Frame {
 	return f
 }
 
-// encodePayload returns the body and the content type of a polling answer.
-func (c *codec) encodePayload(frames []*Frame) ([]byte, string) {
-	size := 0
-	for _, f := range frames {
-		size += len(f.packet) + 12
+// payload returns the content type of a polling answer, its length in bytes and
+// its parts. A part is valid until the next one is asked for. Packets are not
+// copied: a frame that many sessions get is in memory once, however slowly they
+// read it.
+func (c *codec) payload(frames []*Frame) (contentType string, size int, parts iter.Seq[[]byte]) {
+	var buffer [maxHead]byte
+	for i, f := range frames {
+		size += len(c.appendHead(buffer[:0], i == 0, len(f.packet))) + len(f.packet)
 	}
-	body := make([]byte, 0, size)
-	switch {
-	case c.protocol == 4:
+	parts = func(yield func([]byte) bool) {
+		var buffer [maxHead]byte
 		for i, f := range frames {
-			if i > 0 {
-				body = append(body, separator)
+			if !yield(c.appendHead(buffer[:0], i == 0, len(f.packet))) || !yield(f.packet) {
+				return
 			}
-			body = append(body, f.packet...)
 		}
-		return body, typeText
-	case c.base64:
-		for _, f := range frames {
-			body = strconv.AppendInt(body, int64(len(f.packet)), 10) // the packet is ASCII: UTF-16 units are bytes
-			body = append(append(body, ':'), f.packet...)
-		}
-		return body, typeText
-	default:
-		for _, f := range frames {
-			body = append(body, 0)
-			for _, digit := range strconv.Itoa(len(f.packet)) {
-				body = append(body, byte(digit-'0'))
-			}
-			body = append(append(body, 0xff), f.packet...)
-		}
-		return body, typeBinary
 	}
+	if c.protocol < 4 && !c.base64 {
+		return typeBinary, size, parts
+	}
+	return typeText, size, parts
+}
+
+// maxHead is the length of the longest head that appendHead appends.
+const maxHead = 1 + 20 + 1
+
+// appendHead appends what stands before a packet of the given length in a
+// polling answer.
+func (c *codec) appendHead(b []byte, first bool, length int) []byte {
+	switch {
+	case c.protocol == 4 && first:
+		return b
+	case c.protocol == 4:
+		return append(b, separator)
+	case c.base64:
+		return append(strconv.AppendInt(b, int64(length), 10), ':') // the packet is ASCII: UTF-16 units are bytes
+	}
+	b = strconv.AppendInt(append(b, 0), int64(length), 10)
+	for i := 1; i < len(b); i++ {
+		b[i] -= '0'
+	}
+	return append(b, 0xff)
 }
 
 // decodePayload calls handle with each packet of a POST's body and reports

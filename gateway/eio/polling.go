@@ -25,12 +25,20 @@ const postCopies = 2
 // bodyTimeout bounds the time that the body of a request may take.
 const bodyTimeout = 30 * time.Second
 
-// A poll is the state that a session's requests share. At most one GET waits,
-// and at most one POST is handled. It is guarded by Session.mu.
+// piece is how many bytes of an answer the network must take within
+// WriteTimeout. So a browser that reads steadily gets an answer of any size. One
+// that takes a byte now and then is cut: by default an answer of 2 MiB is in
+// memory for 32 times WriteTimeout at most.
+const piece = 64 << 10
+
+// A poll is the state that a session's requests share. At most one GET waits, at
+// most one is being answered from the queue, and at most one POST is handled. It
+// is guarded by Session.mu.
 type poll struct {
-	waiting chan []*Frame // receives the answer for the waiting GET; nil if none waits
-	posting bool          // a POST is being handled
-	owed    bool          // the browser closed the session, and its last GET is still to be answered
+	waiting   chan []*Frame // receives the answer for the waiting GET; nil if none waits
+	answering bool          // an answer is being written: the queue must not be emptied into another one
+	posting   bool          // a POST is being handled
+	owed      bool          // the browser closed the session, and its last GET is still to be answered
 }
 
 // detach ends the wait of the waiting GET, and returns its channel or nil. The
@@ -48,8 +56,9 @@ type polling struct{ *Session }
 // moved reports whether a websocket has taken over. The caller holds mu.
 func (p polling) moved() bool { return p.websocket.Load() != nil }
 
-// serveGet answers a GET with what is queued, or waits until something is. A
-// second GET at the same time ends the session, as the protocol demands.
+// serveGet answers a GET with what is queued, or waits until something is and
+// the last answer has been written. A second GET that waits ends the session, as
+// the protocol demands.
 func (p polling) serveGet(w http.ResponseWriter, r *http.Request) {
 	p.beatIfDue()
 	p.mu.Lock()
@@ -73,11 +82,10 @@ func (p polling) serveGet(w http.ResponseWriter, r *http.Request) {
 		p.Close(ReasonProtocol)
 		refuse(w, errBadRequest)
 		return
-	case len(p.outbound.frames) > 0:
+	case len(p.outbound.frames) > 0 && !p.poll.answering:
 		frames := p.takePoll()
 		p.mu.Unlock()
 		p.answer(w, frames)
-		p.Flush() // closes the session if it is finishing
 		return
 	}
 	waiting := make(chan []*Frame, 1) // room for the one answer: its sender never blocks
@@ -99,17 +107,41 @@ func (p polling) serveGet(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer writes the answer to a GET.
+// answer writes the answer to a GET. The handler of the GET calls it, and nobody
+// else.
 func (p polling) answer(w http.ResponseWriter, frames []*Frame) {
-	body, contentType := p.codec.encodePayload(frames)
-	p.server.Budget.Add(len(body))
-	defer p.server.Budget.Return(len(body))
+	defer p.hold(frames)()
+	contentType, size, parts := p.codec.payload(frames)
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Content-Length", strconv.Itoa(size))
 	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(time.Now().Add(p.server.WriteTimeout))
-	_, err := w.Write(body)
+	extend := func() { _ = control.SetWriteDeadline(time.Now().Add(p.server.WriteTimeout)) }
+	left := 0 // bytes that may be written before the deadline is extended
+	write := func(b []byte) error {
+		for len(b) > 0 {
+			if left == 0 {
+				if p.cutForMemory() {
+					return errGone
+				}
+				extend()
+				left = piece
+			}
+			n, err := w.Write(b[:min(len(b), left)])
+			if err != nil {
+				return err
+			}
+			b, left = b[n:], left-n
+		}
+		return nil
+	}
+	var err error
+	for part := range parts {
+		if err = write(part); err != nil {
+			break
+		}
+	}
 	if err == nil {
+		extend() // net/http has some of the last piece in a buffer
 		err = control.Flush()
 	}
 	// The connection serves other requests after this one.
@@ -119,6 +151,43 @@ func (p polling) answer(w http.ResponseWriter, frames []*Frame) {
 		p.Close(ReasonSlow)
 	case err != nil:
 		p.Close(ReasonNetwork)
+	}
+	p.answered(size > piece)
+	p.Flush() // answers the GET that waits by now, or closes the session if it is finishing
+}
+
+// hold makes the budget count the frames of an answer while it is written.
+func (p polling) hold(frames []*Frame) (release func()) {
+	b := p.server.Budget
+	for _, f := range frames {
+		f.hold(b)
+	}
+	b.Add(len(frames) * slotBytes)
+	return func() {
+		for _, f := range frames {
+			f.release(b)
+		}
+		b.Return(len(frames) * slotBytes)
+	}
+}
+
+// cutForMemory reports whether the session was closed because memory is full: the
+// rest of its answer is then not written.
+func (p polling) cutForMemory() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state == closed && p.reason == ReasonMemory
+}
+
+// answered ends the time in which the queue is not emptied into another answer.
+// The heartbeat begins anew after a large one, which may have taken most of its
+// time.
+func (p polling) answered(large bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.poll.answering = false
+	if large && p.state != closed {
+		p.expectSign()
 	}
 }
 
@@ -189,7 +258,7 @@ func (p polling) flush() (open bool) {
 		p.mu.Unlock()
 		return p.Flush()
 	}
-	if len(p.outbound.frames) > 0 && p.poll.waiting != nil {
+	if len(p.outbound.frames) > 0 && p.poll.waiting != nil && !p.poll.answering {
 		p.poll.detach() <- p.takePoll()
 	}
 	var end Reason
@@ -233,9 +302,10 @@ func (p polling) end(reason Reason) (tell func()) {
 	}
 }
 
-// takePoll empties the queue and returns the frames for the answer to a GET.
-// The caller holds mu.
+// takePoll empties the queue and returns the frames for the answer to a GET,
+// which is answered with them by answer. The caller holds mu.
 func (p polling) takePoll() []*Frame {
+	p.poll.answering = true
 	frames := p.outbound.takeAll(p.server.Budget)
 	if p.state == finishing {
 		frames = append(frames, frameClose)
@@ -265,7 +335,8 @@ func (p polling) releasePoll() {
 	time.AfterFunc(latePoll, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if p.poll.waiting == waiting {
+		if p.poll.waiting == waiting && !p.poll.answering {
+			p.poll.answering = true
 			p.poll.detach() <- []*Frame{frameNoop}
 		}
 	})

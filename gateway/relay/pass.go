@@ -14,9 +14,9 @@ const (
 	// postTime bounds a POST that is passed on, from the start of passing it on to the end of its
 	// answer.
 	postTime = time.Minute
-	// writeTime is how long a write to a browser may make no progress before
-	// its connection is closed. The session's node has limits of its own for a
-	// slow browser; this limit only frees the connection.
+	// writeTime is how long a write to a browser may make no progress before its connection is
+	// closed. The session's node has limits of its own for a slow browser; this limit only frees the
+	// connection.
 	writeTime = 30 * time.Second
 )
 
@@ -166,14 +166,38 @@ func sendAnswer(w http.ResponseWriter, answer *http.Response) string {
 			w.Header().Set(name, value)
 		}
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(time.Now().Add(writeTime))
+	browser := answerWriter{w, http.NewResponseController(w)}
 	// The connection serves other requests after this one.
-	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	defer func() { _ = browser.control.SetWriteDeadline(time.Time{}) }()
+	browser.extend()
 	w.WriteHeader(answer.StatusCode)
-	if _, err := io.Copy(w, answer.Body); err != nil {
+	if _, err := io.Copy(browser, answer.Body); err != nil {
 		return resultFailed
 	}
-	_ = control.Flush()
+	browser.extend()
+	_ = browser.control.Flush()
 	return resultPassed
+}
+
+// answerPiece is how many bytes of an answer a browser must take within writeTime. A browser that
+// reads steadily gets an answer of any size. How slowly it may read is decided by the session's node,
+// whose writes wait for these.
+const answerPiece = 32 << 10
+
+// An answerWriter writes an answer to a browser, piece by piece.
+type answerWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (w answerWriter) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(writeTime)) }
+
+func (w answerWriter) Write(b []byte) (written int, err error) {
+	for written < len(b) && err == nil {
+		w.extend()
+		var n int
+		n, err = w.ResponseWriter.Write(b[written:min(len(b), written+answerPiece)])
+		written += n
+	}
+	return written, err
 }

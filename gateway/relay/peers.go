@@ -51,6 +51,15 @@ func (p *peers) heard(name string) {
 	}
 }
 
+// excuse gives all peers the whole of silence again to send a message.
+func (p *peers) excuse() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, known := range p.known {
+		known.heard = time.Now()
+	}
+}
+
 // divide returns the names of the peers that have sent a message within silence, and of those that
 // have not.
 func (p *peers) divide() (alive []string, silent map[string]bool) {

@@ -24,6 +24,7 @@ func (p pulse) run(stop <-chan struct{}) {
 	tick := time.NewTicker(pulseTime)
 	defer tick.Stop()
 	reconnects := p.nc.Stats().Reconnects
+	last := time.Now() // of the last beat
 	for {
 		select {
 		case <-tick.C:
@@ -34,12 +35,22 @@ func (p pulse) run(stop <-chan struct{}) {
 			reconnects = now
 			p.table.breakAll(errBus, func(key) bool { return true })
 		}
-		p.beat()
+		p.beat(stoodStill(time.Since(last)))
+		last = time.Now()
 	}
 }
 
-// beat breaks the streams to silent peers and tells the others that this node is alive.
-func (p pulse) beat() {
+// stoodStill reports whether so long a time between two beats tells that this node stood still, or
+// waited for NATS.
+func stoodStill(between time.Duration) bool { return between > 2*pulseTime }
+
+// beat breaks the streams to silent peers and tells the others that this node is alive. late says
+// that this node has stood still, or has waited for NATS: messages that have arrived meanwhile are
+// still to be read, so no peer is considered silent yet.
+func (p pulse) beat(late bool) {
+	if late {
+		p.peers.excuse()
+	}
 	alive, silent := p.peers.divide()
 	if len(silent) > 0 {
 		p.table.breakAll(errSilent, func(k key) bool { return silent[k.peer] })

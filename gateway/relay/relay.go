@@ -172,8 +172,12 @@ func (n *Node) receiveNobody(msg *nats.Msg) {
 	if msg.Header.Get("Status") != "503" {
 		return
 	}
-	if id, ok := streamOf(msg.Subject); ok {
-		n.table.breakAll(errNobody, func(k key) bool { return k.opened && k.id == id })
+	id, ok := streamOf(msg.Subject)
+	if !ok {
+		return
+	}
+	if s := n.table.findOpened(id); s != nil {
+		s.fail(errNobody, true)
 	}
 }
 

@@ -103,7 +103,7 @@ func wantNoStreams(t testing.TB, nodes ...*Node) {
 			alive, silent := n.peers.divide()
 			n.table.mu.Lock()
 			defer n.table.mu.Unlock()
-			return len(n.table.streams) == 0 && n.table.opened == 0 && len(alive)+len(silent) == 0
+			return len(n.table.streams) == 0 && len(n.table.opened) == 0 && len(alive)+len(silent) == 0
 		})
 	}
 }

@@ -158,7 +158,7 @@ func TestStalledNATS(t *testing.T) {
 	beating := make(chan struct{})
 	go func() {
 		defer close(beating)
-		node.pulse.beat()
+		node.pulse.beat(false)
 	}()
 	promptly(t, "Write", func() {
 		if _, err := io.WriteString(closing, "written, then closed"); err != nil {

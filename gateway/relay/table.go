@@ -17,12 +17,12 @@ type table struct {
 	// Guarded by mu.
 	closed  bool
 	lastID  uint64
-	opened  int // streams that this node has opened
-	streams map[key]*stream
+	opened  map[uint64]*stream // those that this node has opened, by id
+	streams map[key]*stream    // all
 }
 
 func newTable(limit int, p *peers) *table {
-	return &table{limit: limit, peers: p, streams: make(map[key]*stream)}
+	return &table{limit: limit, peers: p, opened: make(map[uint64]*stream), streams: make(map[key]*stream)}
 }
 
 // open adds a stream that this node opens to the peer. It returns errFull at
@@ -30,12 +30,12 @@ func newTable(limit int, p *peers) *table {
 func (t *table) open(node *local, peer string) (*stream, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || t.limit > 0 && t.opened >= t.limit {
+	if t.closed || t.limit > 0 && len(t.opened) >= t.limit {
 		return nil, errFull
 	}
 	t.lastID++
 	s := newStream(node, key{peer, t.lastID, true})
-	t.opened++
+	t.opened[s.id] = s
 	t.add(s)
 	return s, nil
 }
@@ -45,7 +45,7 @@ func (t *table) open(node *local, peer string) (*stream, error) {
 func (t *table) accept(node *local, k key, offer func(*stream) bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || t.streams[k] != nil || t.limit > 0 && len(t.streams)-t.opened >= t.limit {
+	if t.closed || t.streams[k] != nil || t.limit > 0 && len(t.streams)-len(t.opened) >= t.limit {
 		return false
 	}
 	s := newStream(node, k)
@@ -69,6 +69,14 @@ func (t *table) find(k key) *stream {
 	return t.streams[k]
 }
 
+// findOpened returns the stream with this id that this node has opened, or nil. It does not look
+// through all streams: a browser that invents ids of sessions makes one call for each.
+func (t *table) findOpened(id uint64) *stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.opened[id]
+}
+
 // forget removes a stream that has ended. It ignores an unknown key.
 func (t *table) forget(k key) {
 	t.mu.Lock()
@@ -78,7 +86,7 @@ func (t *table) forget(k key) {
 	}
 	delete(t.streams, k)
 	if k.opened {
-		t.opened--
+		delete(t.opened, k.id)
 	}
 	t.peers.remove(k.peer)
 }

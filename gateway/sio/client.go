@@ -9,6 +9,7 @@ import (
 	"github.com/zishang520/socket.io-go-parser/v2/parser"
 
 	"github.com/ramainen/doit-socket/gateway/eio"
+	"github.com/ramainen/doit-socket/internal/clock"
 	"github.com/ramainen/doit-socket/internal/visitor"
 )
 
@@ -20,6 +21,7 @@ type client struct {
 	session      *eio.Session
 	sockets      []*socket
 	connectTimer *time.Timer  // closes the session unless it joins a namespace in time; nil once it has joined
+	joined       atomic.Bool  // it has joined a namespace, or is closed
 	pending      atomic.Int32 // registrations that are not yet answered
 
 	// Used in the session's callbacks and in Session.Do only.
@@ -31,10 +33,30 @@ type client struct {
 func (srv *Server) onOpen(s *eio.Session) {
 	c := &client{server: srv, session: s}
 	s.Data = c
-	c.connectTimer = time.AfterFunc(srv.ConnectTimeout, func() { s.Close(reasonIdle) })
+	c.connectTimer = c.awaitConnect(srv.ConnectTimeout)
 	if s.Protocol() < 4 {
 		c.join("/") // clients before 3.0 join "/" without a CONNECT
 	}
+}
+
+// lateConnect is how long a CONNECT that arrived during a standstill may take to
+// be read.
+const lateConnect = time.Second
+
+// awaitConnect closes the session after the wait, unless it has joined a
+// namespace by then. When the process has stood still, all timers run at once,
+// before what has arrived meanwhile is read. So after a late timer it waits again.
+func (c *client) awaitConnect(wait time.Duration) *time.Timer {
+	due := clock.Now() + int64(wait)
+	return time.AfterFunc(wait, func() {
+		switch {
+		case c.joined.Load():
+		case clock.Now()-due > int64(clock.Standstill):
+			c.awaitConnect(lateConnect)
+		default:
+			c.session.Close(reasonIdle)
+		}
+	})
 }
 
 // reasonIdle closes a session that joined no namespace within ConnectTimeout.
@@ -105,6 +127,7 @@ func (c *client) join(namespace string) {
 }
 
 func (c *client) stopConnectTimer() {
+	c.joined.Store(true)
 	if c.connectTimer != nil {
 		c.connectTimer.Stop()
 		c.connectTimer = nil

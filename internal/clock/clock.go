@@ -5,6 +5,12 @@ package clock
 
 import "time"
 
+// Standstill is how late a timer of a process that keeps up runs at most. A
+// later one tells that the process or its machine stood still, or was
+// overloaded. What others sent meanwhile is then still to be read, so a timer
+// that judges their silence has to wait once more.
+const Standstill = 100 * time.Millisecond
+
 // Now returns the nanoseconds since a fixed time in the past. It never goes
 // back. With the wall clock, a token bucket would stay empty for as long as the
 // clock was set back.

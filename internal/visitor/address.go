@@ -43,8 +43,8 @@ func canonical(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // AddressConfig says how a visitor's address is found.
 type AddressConfig struct {
-	TrustedProxies []Network `placeholder:"ADDRESS|CIDR" help:"Addresses of the proxies in front of this server. For a request that they pass on, the limits per address count the last address in X-Forwarded-For that is not one of them."`
-	LimitLoopback  bool      `help:"Apply the limits per address to 127.0.0.0/8 and ::1 too."`
+	TrustedProxies []Network `placeholder:"ADDRESS|CIDR" help:"Addresses of the proxies in front of this server. Proxies that connect from this machine's loopback need not be named. For a request that they pass on, the limits per address count the last address in X-Forwarded-For that is not one of them."`
+	LimitLoopback  bool      `help:"Apply the limits per address to connections from 127.0.0.0/8 and ::1 too that no proxy has passed on."`
 }
 
 // Addresses finds the addresses of visitors. Its fields are set before its
@@ -57,25 +57,40 @@ type Addresses struct {
 }
 
 // Of returns the address that the limits per address count for a request. It
-// returns the zero address if they do not apply to the request.
+// returns the zero address for a program on this machine, which is exempt from
+// the limits of [Admission]. Other limits count all such programs as one
+// address.
+//
+// A program on this machine connects from loopback and sends none of the headers
+// by which proxies name the browser. A request with such a header is never
+// exempt, whatever address it names: a proxy that does not overwrite the header
+// passes on the browser's own. A connection without an address (in memory, a
+// Unix socket) is exempt.
 //
 // An IPv6 address counts as its /64, the smallest network that a customer gets.
-// A connection without an address (in memory, a Unix socket) is exempt.
 func (as *Addresses) Of(r *http.Request) netip.Addr {
 	var peer netip.Addr
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		peer = canonical(at.Addr())
 	}
-	as.warnOfProxy(peer, r.Header)
-	a := clientAddress(peer, r.Header["X-Forwarded-For"], as.TrustedProxies)
-	switch {
-	case !a.IsValid(), a.IsLoopback() && !as.LimitLoopback:
+	forwarded := isForwarded(r.Header)
+	if !peer.IsValid() || peer.IsLoopback() && !forwarded && !as.LimitLoopback {
 		return netip.Addr{}
-	case a.Is6():
-		return netip.PrefixFrom(a, 64).Masked().Addr()
-	default:
-		return a
 	}
+	a := clientAddress(peer, r.Header["X-Forwarded-For"], as.TrustedProxies)
+	if forwarded {
+		as.warnOfProxy(peer, a)
+	}
+	if a.Is6() {
+		return netip.PrefixFrom(a, 64).Masked().Addr()
+	}
+	return a
+}
+
+// isForwarded reports whether a request has a header by which proxies name the
+// browser. Only X-Forwarded-For is read; the others tell that there is a proxy.
+func isForwarded(h http.Header) bool {
+	return h["X-Forwarded-For"] != nil || h["X-Real-Ip"] != nil || h["Forwarded"] != nil
 }
 
 // clientAddress returns the address of the client: peer, unless that is a
@@ -83,11 +98,14 @@ func (as *Addresses) Of(r *http.Request) netip.Addr {
 // trusted proxy. Each proxy appends the address that it saw, so a browser can
 // forge only the entries left of that one. At an entry that is not an address
 // it returns the address right of it.
+//
+// A peer on loopback is trusted: only this machine can connect from there. A
+// loopback address in the header is not trusted unless it is named.
 func clientAddress(peer netip.Addr, forwarded []string, trusted []Network) netip.Addr {
-	last := peer
+	last, isProxy := peer, peer.IsLoopback() || isTrusted(peer, trusted)
 	for _, header := range slices.Backward(forwarded) {
 		for more := true; more; {
-			if !isTrusted(last, trusted) {
+			if !isProxy {
 				return last
 			}
 			entry := header
@@ -100,7 +118,7 @@ func clientAddress(peer netip.Addr, forwarded []string, trusted []Network) netip
 			if err != nil {
 				return last
 			}
-			last = next
+			last, isProxy = next, isTrusted(next, trusted)
 		}
 	}
 	return last
@@ -119,15 +137,17 @@ func forwardedAddress(entry string) (netip.Addr, error) {
 	return canonical(a), err
 }
 
-// warnOfProxy logs once that a proxy on this machine or a private network is not
-// trusted. All its browsers then have its address: they share one limit, or,
-// if it is loopback, have none.
-func (as *Addresses) warnOfProxy(peer netip.Addr, h http.Header) {
+// warnOfProxy logs once that a proxy's browsers have its address, or loopback's:
+// they share one limit. counted is the address that counts for a request of the
+// proxy's. The peer is beside this server if it is on this machine or a private
+// network; any other may be a stranger who has written the header.
+func (as *Addresses) warnOfProxy(peer, counted netip.Addr) {
 	beside := peer.IsLoopback() || peer.IsPrivate() || peer.IsLinkLocalUnicast()
-	forwards := h["X-Forwarded-For"] != nil || h["X-Real-Ip"] != nil || h["Forwarded"] != nil
-	if !beside || !forwards || isTrusted(peer, as.TrustedProxies) || as.warned.Swap(true) {
+	if !beside || counted != peer && !counted.IsLoopback() || as.warned.Swap(true) {
 		return
 	}
-	as.Log.Warn("requests come through a proxy that is not trusted: all its browsers count as one address. "+
-		"If it is yours, name it with --trusted-proxies, and let it set X-Forwarded-For", "proxy", peer)
+	as.Log.Warn("requests come through a proxy that does not name its browsers, or is not trusted: they all count as one address. "+
+		"Let the proxy set X-Forwarded-For to the address that it sees. "+
+		"Name it with --trusted-proxies; of proxies on this machine, name 127.0.0.1 if one passes requests to another",
+		"proxy", peer, "counted", counted)
 }

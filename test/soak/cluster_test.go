@@ -73,11 +73,12 @@ func (c *cluster) startServer(i int) {
 		"NATS_ROUTES=["+strings.Join(urls, ",")+"]", "NATS_ROUTE_PASSWORD="+routeWord, "NATS_GATEWAY_PASSWORD="+gatewayWord, "NATS_INGEST_PASSWORD="+ingestWord)
 }
 
-// The i-th gateway is beside the i-th server, the i-th ingest beside the next but one.
+// The i-th gateway is beside the i-th server, the i-th ingest beside the next but one. To the balancer all browsers have
+// one address, so the limits per address are off.
 func (c *cluster) startGateway(i int) {
 	c.t.Helper()
 	c.gateways[i] = start(c.t, "gateway", append([]string{"--nats-url", "nats://127.0.0.1:" + c.ports[i], "--nats-user", "gateway", "--nats-password", gatewayWord,
-		"--node", fmt.Sprint("gateway-", i+1), "--listen", c.listen[i], "--trusted-proxies", "127.0.0.1", "--max-frames", "0", manyAddresses, "--drain", "1s"}, c.flags...)...)
+		"--node", fmt.Sprint("gateway-", i+1), "--listen", c.listen[i], "--max-sockets-per-address", "0", "--max-handshakes-per-address", "0", "--max-frames", "0", manyAddresses, "--drain", "1s"}, c.flags...)...)
 }
 
 func (c *cluster) startIngest(i int) {
