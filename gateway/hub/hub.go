@@ -7,7 +7,8 @@
 //	                            └── emit.go: events emitted in this process
 //
 //	Hub.Register ──▶ registry.go ──▶ subscriptions.go ──▶ NATS
-//	Hub.Detach  ──┘    └─ linger.go    └─ drains.go: unsubscribes that NATS has not confirmed
+//	Hub.Detach  ──┘    └─ linger.go    ├─ confirm.go: round trips
+//	                                   └─ drains.go: unsubscribes that NATS has not confirmed
 //
 //	the connection to NATS is lost ──▶ losses.go ──▶ gap.go ──▶ Conn.Send, Conn.Flush
 //	a worker's channel overflows   ──────────────────┘
