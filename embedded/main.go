@@ -106,6 +106,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	gateway.Mount(router, browser.Script())
 	daemon.MountPages(router, browser.Routes(cfg.EmitListen == ""))
 	emits := legacy.New(cfg.Ingest, publisher, p.Log, p.Metrics)
+	emits.Budget = p.Budget
 	emitURL := public.URL()
 	if cfg.EmitListen == "" {
 		emits.Mount(router)

@@ -58,7 +58,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer public.Shutdown()
 
 	router := p.NewRouter()
-	legacy.New(cfg.Ingest, publisher, p.Log, p.Metrics).Mount(router)
+	emits := legacy.New(cfg.Ingest, publisher, p.Log, p.Metrics)
+	emits.Budget = p.Budget
+	emits.Mount(router)
 	public.Serve(router, p.Log, fail)
 	stopAdmin, err := p.ServeAdmin(fail)
 	if err != nil {

@@ -13,12 +13,16 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ramainen/doit-socket/ingest/publish"
+	"github.com/ramainen/doit-socket/internal/budget"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 // smallBody is the largest Content-Length, in bytes, for which the whole buffer is allocated before reading. A larger
 // buffer grows as the body arrives, so that a client cannot make the server allocate by a header alone.
 const smallBody = 4 << 10
+
+// bodyCopies is how often a part of a body is in memory at most: as it was read, decoded, and as the payload.
+const bodyCopies = 3
 
 // emit answers a request for /emit of any method. The body of the answer is always OK or ERROR.
 func (a *API) emit(c *gin.Context) {
@@ -38,7 +42,9 @@ func (a *API) emit(c *gin.Context) {
 // post emits the event of a form with the fields id, message and data (JSON). Each field is taken from the body, or
 // from the query string if the body does not have it. post reports whether a socket took the event.
 func (a *API) post(w http.ResponseWriter, r *http.Request) (reached bool, err error) {
-	body, err := a.readBody(w, r)
+	held := budget.Account{Budget: a.Budget}
+	defer held.Close()
+	body, err := a.readBody(w, r, &held)
 	if err != nil {
 		return false, err
 	}
@@ -58,8 +64,9 @@ func (a *API) post(w http.ResponseWriter, r *http.Request) (reached bool, err er
 	return a.publish(r, ids, event, []byte(data))
 }
 
-// readBody reads the body of a POST. The HTTP server's timeouts bound how long it waits.
-func (a *API) readBody(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
+// readBody reads the body of a POST, and counts one that is not small in held. The HTTP server's timeouts bound how long
+// it waits.
+func (a *API) readBody(w http.ResponseWriter, r *http.Request, held *budget.Account) (body []byte, err error) {
 	switch {
 	case r.ContentLength > a.config.MaxBody:
 		return nil, errTooLarge // without reading: a client that sent "Expect: 100-continue" then does not send the body
@@ -67,12 +74,14 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request) (body []byte, err
 		body = make([]byte, r.ContentLength)
 		_, err = io.ReadFull(r.Body, body)
 	default:
-		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, a.config.MaxBody))
+		body, err = budget.ReadAll(http.MaxBytesReader(w, r.Body, a.config.MaxBody), held, bodyCopies)
 	}
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		return nil, errTooLarge
+	case errors.Is(err, budget.ErrFull):
+		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errBody, err)
 	}

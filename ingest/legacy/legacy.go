@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ramainen/doit-socket/ingest/publish"
+	"github.com/ramainen/doit-socket/internal/budget"
 	"github.com/ramainen/doit-socket/internal/router"
 )
 
@@ -36,7 +37,10 @@ func (c Config) Validate() error {
 
 // An API answers /emit and /stat/all. It is safe for concurrent use.
 type API struct {
-	config    Config
+	config Config
+	// Budget counts the bodies that are being read and handled; nil is no limit. It is set before Mount.
+	Budget *budget.Budget
+
 	publisher *publish.Publisher
 	log       *slog.Logger
 	metrics   *metrics

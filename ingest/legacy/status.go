@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/ramainen/doit-socket/ingest/publish"
+	"github.com/ramainen/doit-socket/internal/budget"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
@@ -32,7 +33,8 @@ func status(err error) int {
 		errors.Is(err, wire.ErrID), errors.Is(err, wire.ErrData):
 		return http.StatusBadRequest
 	}
-	// publish.ErrBusy, publish.ErrNotSent, publish.ErrUnconfirmed, publish.ErrUnstable, and any error that is not listed above.
+	// budget.ErrFull, publish.ErrBusy, publish.ErrNotSent, publish.ErrUnconfirmed, publish.ErrUnstable, and any error that
+	// is not listed above.
 	return http.StatusServiceUnavailable
 }
 
@@ -46,7 +48,7 @@ func (a *API) answer(c *gin.Context, ok bool, err error) {
 		a.log.Debug("emit refused", "status", code, "error", err)
 	}
 	a.metrics.answered(code, body)
-	if errors.Is(err, publish.ErrBusy) {
+	if errors.Is(err, publish.ErrBusy) || errors.Is(err, budget.ErrFull) {
 		c.Writer.Header()["Retry-After"] = nextSecond
 	}
 	c.Writer.Header()["Content-Type"] = plainText

@@ -223,7 +223,8 @@ func (p *Publisher) Publish(ctx context.Context, e Emit, policy Policy) ([]Outco
 		return nil, ErrBusy
 	}
 	var bytes int64 // once carry has let them in
-	defer func() { p.admission.leave(e.From, bytes) }()
+	from := e.From  // e itself in the closure would keep the data, and the body that ids are part of, until the end
+	defer func() { p.admission.leave(from, bytes) }()
 	ctx, end := context.WithTimeoutCause(ctx, p.Bound, errBound)
 	defer end()
 	subjects, receivers, err := e.subjects()
