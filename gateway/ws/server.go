@@ -7,7 +7,7 @@
 //	writing   Conn.Flush ──▶ Handler.Next ──▶ write.go ──▶ send_*.go ──▶ kernel
 //	          if the kernel accepts no more: a background writer (write.go) waits until it does
 //
-// Locks, in the order in which they are taken: Server.catchUp, a connection's writer, then the
+// Locks, in the order in which they are taken: a connection's writer, then the
 // locks of its Handler (Next is called with the writer's lock held), then
 // Server.mu or the poller's, which are innermost. Handler.Received and
 // Handler.Failed are called with none of them held.
@@ -49,11 +49,6 @@ type Server struct {
 
 	poller  poller
 	running sync.WaitGroup // reading goroutines, parked connections and background writers
-
-	// catchUp is held by a background writer while it writes. Thousands of slow
-	// browsers that read again at the same time would otherwise be as many
-	// goroutines before which an event for another browser waits.
-	catchUp sync.Mutex
 
 	mu     sync.Mutex
 	closed bool // guarded by mu; once set, begin starts no goroutine

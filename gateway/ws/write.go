@@ -35,9 +35,9 @@ func (c *Conn) Flush() error {
 	return err
 }
 
-// flush is Flush. background says that the background writer is the caller: it
-// writes one batch. flush also returns whether bytes are left unsent, and when the
-// kernel last accepted some.
+// flush is Flush. background says that the background writer is the caller. It
+// also returns whether the kernel left bytes unsent, and when it last accepted
+// some.
 func (c *Conn) flush(background bool) (stuck bool, since time.Time, err error) {
 	w := &c.out
 	w.mu.Lock()
@@ -58,9 +58,6 @@ func (c *Conn) flush(background bool) (stuck bool, since time.Time, err error) {
 			break
 		}
 		w.unsent, moved = next, true
-		if stuck = background; stuck {
-			break // one batch at a time: the writer comes again at once
-		}
 	}
 	if moved && stuck {
 		w.progress = time.Now()
@@ -96,11 +93,7 @@ func (c *Conn) writeInBackground(since time.Time) {
 // awaitAndFlush waits until the kernel accepts bytes, and flushes. since is
 // when it last accepted some. It returns the same moment after the flush.
 func (c *Conn) awaitAndFlush(since time.Time) (latest time.Time, stuck bool, err error) {
-	flush := func() {
-		c.server.catchUp.Lock()
-		defer c.server.catchUp.Unlock()
-		stuck, latest, err = c.flush(true)
-	}
+	flush := func() { stuck, latest, err = c.flush(true) }
 	waited := c.net.SetWriteDeadline(since.Add(c.server.WriteTimeout))
 	switch {
 	case waited != nil:
