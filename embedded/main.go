@@ -20,7 +20,7 @@ const name = "doit-socket"
 
 type config struct {
 	daemon.Config `embed:""`
-	EmitListen    string              `placeholder:"HOST:PORT" help:"Serve /emit, /stat/all and /v1/ on this address and not on --listen."`
+	EmitListen    string              `placeholder:"HOST:PORT" help:"Serve /emit and /stat/all on this address and not on --listen."`
 	Gateway       node.Config         `embed:"" group:"Sockets:"`
 	Publish       publish.Config      `embed:"" group:"Emits:"`
 	Ingest        legacy.Config       `embed:"" group:"Emits:"`

@@ -39,3 +39,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Errorf("the program has\n%s\nthe manual\n%s", strings.Join(got, "\n"), strings.Join(documented, "\n"))
 	}
 }
+
+// The status page says where the NATS server is, and names no address where nobody listens.
+func TestStatusOfNATS(t *testing.T) {
+	admin := siotest.FreeAddress(t)
+	serveOn(t, admin)
+	_, status := siotest.Get(t, "http://"+admin+"/")
+	if strings.Count(status, " in this process\n") != 2 || strings.Contains(status, "nats://") {
+		t.Error(status)
+	}
+}

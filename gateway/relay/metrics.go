@@ -13,7 +13,7 @@ func newMetrics(r prometheus.Registerer, n *Node) *metrics {
 		Help: "Requests of sessions on other nodes that were passed on to those nodes, by kind of request and result.",
 	}, []string{"kind", "result"})}
 	for _, kind := range []string{"poll", "post", "websocket"} {
-		for _, result := range []string{resultPassed, resultNobody, resultFailed, resultFull} {
+		for _, result := range []string{resultPassed, resultNobody, resultFailed, resultFull, resultDraining} {
 			m.passed.WithLabelValues(kind, result)
 		}
 	}

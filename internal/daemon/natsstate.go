@@ -22,13 +22,17 @@ type natsState struct {
 }
 
 // A natsServer is the server that a connection is to.
-type natsServer struct{ name, cluster, url string }
+type natsServer struct{ name, cluster, url string } // url is empty if the server runs in this process
 
 func newNatsState() *natsState { return &natsState{known: make(chan struct{})} }
 
 // connected is called by nats.go when the connection is there, for the first time or again.
 func (s *natsState) connected(nc *nats.Conn) {
-	s.server.Store(&natsServer{nc.ConnectedServerName(), nc.ConnectedClusterName(), nc.ConnectedUrlRedacted()})
+	server := &natsServer{nc.ConnectedServerName(), nc.ConnectedClusterName(), nc.ConnectedUrlRedacted()}
+	if nc.Opts.InProcessServer != nil {
+		server.url = "" // nats.go names its default address, where nobody listens
+	}
+	s.server.Store(server)
 	s.reconnects.Store(nc.Stats().Reconnects)
 	s.once.Do(func() { close(s.known) })
 }
@@ -42,6 +46,8 @@ func (s *natsState) String() string {
 	text := server.name
 	if server.url != "" {
 		text += " at " + server.url
+	} else {
+		text += " in this process"
 	}
 	if server.cluster != "" {
 		text += ", cluster " + server.cluster
