@@ -264,7 +264,7 @@ func TestQueueProperty(t *testing.T) {
 			},
 			"take": func(t *rapid.T) {
 				if !q.turn {
-					t.Skip()
+					return // only who has the turn takes a burst
 				}
 				var done *emit
 				if len(burst) > 0 {

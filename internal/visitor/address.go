@@ -148,6 +148,7 @@ func (as *Addresses) warnOfProxy(peer, counted netip.Addr) {
 	}
 	as.Log.Warn("requests come through a proxy that does not name its browsers, or is not trusted: they all count as one address. "+
 		"Let the proxy set X-Forwarded-For to the address that it sees. "+
-		"Name it with --trusted-proxies; of proxies on this machine, name 127.0.0.1 if one passes requests to another",
+		"Name it with --trusted-proxies; of proxies on this machine, name 127.0.0.1 if one passes requests to another. "+
+		"If the browser is on this machine too, as in a trial, nothing is wrong",
 		"proxy", peer, "counted", counted)
 }
