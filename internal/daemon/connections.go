@@ -27,10 +27,11 @@ const (
 // polls, bodies and answers under way are never closed for a new connection.
 //
 // Of the connections that wait it takes first a new one that has sent no
-// complete head for headPatience, then the kept-alive one that has been idle
-// longest, then the oldest of the new ones. So strangers that say nothing lose
-// their connections before PHP and browsers lose those that they use again. A
-// head that comes slowly does not make a connection younger.
+// complete head for headPatience, then the one that has waited longest, new or
+// kept-alive. So strangers that say nothing lose their connections before PHP
+// and browsers lose those that they use again, and a flood of new connections
+// does not take one that was used a moment ago. A head that comes slowly does
+// not make a connection younger.
 //
 // It is safe for concurrent use.
 type connections struct {

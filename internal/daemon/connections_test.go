@@ -41,12 +41,12 @@ func (c *crowd) mustCome(t *testing.T, peer string) *connection {
 }
 
 // What is closed first: new connections without a head after a second, then the
-// idle one that has waited longest, then the oldest new one. Busy ones are not.
+// one that has waited longest, new or idle. Busy ones are not.
 func TestOrderOfEviction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const all = 40 // ten may wait
+		const all = 44 // eleven may wait
 		c := newCrowd(all, 0)
-		for range all - 5 {
+		for range all - 6 {
 			c.busy(c.mustCome(t, "192.0.2.1"))
 		}
 		silent := c.mustCome(t, "192.0.2.1")
@@ -61,8 +61,13 @@ func TestOrderOfEviction(t *testing.T) {
 		}
 		c.busy(idle[0])
 		c.idle(idle[0]) // it is the younger one now
+		time.Sleep(time.Millisecond)
 		fresh := []*connection{c.mustCome(t, "192.0.2.1"), c.mustCome(t, "192.0.2.1")}
-		for i, want := range []*connection{silent, idle[1], idle[0], fresh[0], fresh[1]} {
+		time.Sleep(time.Millisecond)
+		last := c.mustCome(t, "192.0.2.1")
+		c.busy(last)
+		c.idle(last) // it was used after the new ones had come
+		for i, want := range []*connection{silent, idle[1], idle[0], fresh[0], fresh[1], last} {
 			conn, victim, why := c.come(c.public, "192.0.2.1")
 			if victim != want || why != admitted {
 				t.Fatalf("%d: another one was evicted, or it is refused: %d", i, why)

@@ -25,17 +25,22 @@ func (w *waiters) list(idle bool) *list.List {
 // longest returns the connection to close first, in the order that the comment
 // of [connections] states, or nil if none waits.
 func (w *waiters) longest(now time.Time) *connection {
-	fresh, idle := w.fresh.Front(), w.idle.Front()
-	if fresh != nil {
-		c := fresh.Value.(*connection)
-		if idle == nil || now.Sub(c.since) > headPatience {
-			return c
-		}
+	fresh, idle := front(&w.fresh), front(&w.idle)
+	switch {
+	case fresh == nil:
+		return idle
+	case idle == nil, now.Sub(fresh.since) > headPatience, fresh.since.Before(idle.since):
+		return fresh
 	}
-	if idle == nil {
-		return nil
+	return idle
+}
+
+// front returns the connection that has waited longest of a list, or nil.
+func front(l *list.List) *connection {
+	if e := l.Front(); e != nil {
+		return e.Value.(*connection)
 	}
-	return idle.Value.(*connection)
+	return nil
 }
 
 // wait adds the connection, which is in no list, to those of all connections and
