@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ramainen/doit-socket/internal/budget"
+	"github.com/ramainen/doit-socket/internal/clock"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
@@ -75,13 +76,19 @@ type worker struct {
 // run works until the nil message was received and nobody is in the line.
 func (w *worker) run() {
 	w.received = time.Now()
+	yielded := clock.Now()
 	for {
 		w.receive()
 		if u := w.inlet.line.take(); u != nil {
 			w.fanout.serve(u)
-			runtime.Gosched() // emits of this process have their turn too
 		} else if w.ended {
 			return
+		}
+		// Emits of this process have their turn too. Not after each user: the goroutine that writes to
+		// NATS would run each time, and write each receipt by itself.
+		if now := clock.Now(); now-yielded > int64(slice) {
+			runtime.Gosched()
+			yielded = now
 		}
 	}
 }
