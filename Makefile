@@ -74,7 +74,8 @@ test-compose:
 
 # On a machine that has nothing else to do: each figure is printed, and fails the run where it is not met.
 edge:
-	go test -tags soak -count 1 -v -timeout 45m -skip '^TestCluster' ./test/soak
+	test/needs.sh nginx:nginx
+	go test -tags soak -count 1 -v -timeout 60m -skip '^TestCluster' ./test/soak
 
 test-cluster:
 	test/needs.sh $(NEEDS_BROWSER) haproxy:haproxy

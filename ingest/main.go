@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	p := daemon.NewProcess(cfg.Config, stderr)
+	defer p.StartRelief()()
 
 	bus, err := p.ConnectBus(cfg.BusConfig, "ingest", fail)
 	if err != nil {

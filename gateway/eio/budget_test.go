@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gobwas/ws"
 	"pgregory.net/rapid"
@@ -119,6 +121,7 @@ func TestBudgetProperty(t *testing.T) {
 func TestRelieve(t *testing.T) {
 	a := start(t)
 	a.Budget = budget.New(1 << 20)
+	a.Budget.AddHolders(a.Holders)
 	var all []*pollClient
 	for i := range 8 {
 		p := a.poll(4)
@@ -127,7 +130,7 @@ func TestRelieve(t *testing.T) {
 		}
 		all = append(all, p)
 	}
-	if closed := a.Relieve(); closed != 1 { // 36 x 32 KiB wait; without the last one's 28
+	if closed := a.Budget.Relieve(); closed != 1 { // 36 x 32 KiB wait; without the last one's 28
 		t.Errorf("%d are closed", closed)
 	}
 	for i, p := range all {
@@ -138,9 +141,38 @@ func TestRelieve(t *testing.T) {
 			t.Errorf("session %d: closed %v, %q", i, closed, reason)
 		}
 	}
-	if a.Relieve() != 0 {
+	if a.Budget.Relieve() != 0 {
 		t.Error("more are closed, though there is room")
 	}
+}
+
+// A session that has sent a part of a large message is cut and gives the part back at once, not one that has sent nothing.
+func TestIncompleteMessageIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := startPiped(t)
+		quiet, s, full, began := a.socket(4), a.socket(4), int(a.Budget.Limit()), time.Now()
+		half := masked(ws.OpText, true, append([]byte("4"), bytes.Repeat([]byte("x"), 600<<10)...))
+		s.raw(half[:len(half)/2])
+		synctest.Wait()
+		if used := a.Budget.Used(); used < 300<<10 {
+			t.Fatalf("%d bytes count", used)
+		}
+		a.Budget.Add(full)
+		told := make(chan struct{})
+		go func() { s.wantCode(1013); close(told) }()
+		if n := a.Budget.Relieve(); n != 1 {
+			t.Errorf("%d are cut", n)
+		}
+		a.wantClose(ReasonMemory)
+		<-told
+		synctest.Wait()
+		a.Budget.Return(full)
+		if used := a.Budget.Used(); used != 0 || time.Since(began) > 0 {
+			t.Errorf("%d bytes count after %v", used, time.Since(began))
+		}
+		quiet.send("4x")
+		quiet.want("4x")
+	})
 }
 
 // Incomplete messages on websockets count, whole frames and fragments. Beyond the budget the browser is turned away.

@@ -113,6 +113,7 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 	log := slog.New(slog.DiscardHandler)
 	a.Server = New(cfg.Config, log)
 	a.Budget = budget.New(1 << 30)
+	a.Budget.AddHolders(a.Holders)
 	a.websockets.NoPoller = *portable
 	a.admission = visitor.NewAdmission(cfg.Limits)
 	a.Admit, a.Release = AdmitBy(&visitor.Addresses{AddressConfig: cfg.AddressConfig, Log: log}, a.admission)

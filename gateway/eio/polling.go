@@ -115,15 +115,16 @@ func (p polling) answer(w http.ResponseWriter, frames []*Frame) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(size))
 	control := http.NewResponseController(w)
+	defer p.list(size, control.SetWriteDeadline)()
 	extend := func() { _ = control.SetWriteDeadline(time.Now().Add(p.server.WriteTimeout)) }
 	left := 0 // bytes that may be written before the deadline is extended
 	write := func(b []byte) error {
 		for len(b) > 0 {
 			if left == 0 {
+				extend()
 				if p.cutForMemory() {
 					return errGone
 				}
-				extend()
 				left = piece
 			}
 			n, err := w.Write(b[:min(len(b), left)])
@@ -213,7 +214,8 @@ func (p polling) servePost(w http.ResponseWriter, r *http.Request) {
 
 	held := budget.Account{Budget: p.server.Budget}
 	defer held.Close()
-	body, err := budget.ReadAll(http.MaxBytesReader(w, r.Body, p.server.MaxPayload), &held, postCopies)
+	cut := func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) }
+	body, err := budget.ReadAll(http.MaxBytesReader(w, r.Body, p.server.MaxPayload), &held, postCopies, cut)
 	if err != nil {
 		p.refuseBody(w, err)
 		return

@@ -1,36 +1,51 @@
 package eio
 
 import (
-	"cmp"
-	"slices"
+	"time"
+
+	"github.com/ramainen/doit-socket/internal/budget"
 )
 
-// Relieve closes the sessions that hold the most bytes, one after the other,
-// until the budget has room again. It returns how many it has closed.
-func (srv *Server) Relieve() (closed int) {
-	if srv.Budget.Excess() == 0 {
-		return 0
-	}
-	type holder struct {
-		session *Session
-		bytes   int
-	}
-	var holders []holder
+// Holders returns the sessions for which bytes wait, or that have sent a part of
+// a message, for [budget.Budget.Relieve]. Those that are cut are closed as
+// [ReasonMemory].
+func (srv *Server) Holders() (list []budget.Holder) {
 	for _, s := range srv.sessions.list() {
 		s.mu.Lock()
-		bytes := s.outbound.load()
+		waiting, k := s.outbound.load(), s.websocket.Load()
+		if k == nil {
+			k = s.upgrade.socket
+		}
 		s.mu.Unlock()
-		if bytes > 0 {
-			holders = append(holders, holder{s, bytes})
+		incomplete := 0
+		if k != nil {
+			incomplete = k.conn.Incomplete()
 		}
-	}
-	slices.SortFunc(holders, func(a, b holder) int { return cmp.Compare(b.bytes, a.bytes) })
-	for _, h := range holders {
-		if srv.Budget.Excess() == 0 {
-			break
+		if waiting+incomplete == 0 {
+			continue
 		}
-		h.session.Close(ReasonMemory)
-		closed++
+		list = append(list, budget.Holder{
+			Bytes: waiting + incomplete,
+			Cut: func() {
+				s.Close(ReasonMemory)
+				if incomplete > 0 {
+					k.conn.Abort() // at once: the reader then drops the part of the message
+				}
+			},
+			Later: incomplete > 0,
+		})
 	}
-	return closed
+	return list
+}
+
+// list makes the budget list a large answer while it is written, so that it can
+// be cut. deadline sets that of the writes.
+func (p polling) list(bytes int, deadline func(time.Time) error) (unlist func()) {
+	if bytes <= piece {
+		return func() {}
+	}
+	return p.server.Budget.List(bytes, func() {
+		p.Close(ReasonMemory) // before the deadline: answer extends it, and then looks whether the session is closed
+		_ = deadline(time.Unix(1, 0))
+	}).End
 }

@@ -48,7 +48,7 @@ type Server struct {
 
 	// Budget counts the bytes that wait for browsers, that were read of incomplete
 	// messages, and of answers that are being written. If it is nil, there is no
-	// limit. [Server.Relieve] gives some back.
+	// limit. The caller makes it call [Server.Holders].
 	Budget *budget.Budget
 
 	// Node, if not empty, is the name that the ids of this server's sessions

@@ -153,6 +153,29 @@ func TestAnswerIsCutForMemory(t *testing.T) {
 	})
 }
 
+// An answer that is not read is cut when the memory is full, without waiting for WriteTimeout.
+func TestUnreadAnswerIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := startPiped(t)
+		p, began, full := a.poll(4), time.Now(), int(a.Budget.Limit())
+		p.session.write(Message(bytes.Repeat([]byte("x"), 8*piece)))
+		p.asks(t)
+		synctest.Wait()
+		a.Budget.Add(full)
+		if n := a.Budget.Relieve(); n != 1 {
+			t.Errorf("%d are cut", n)
+		}
+		synctest.Wait()
+		if reason := <-a.closed; reason != ReasonMemory || time.Since(began) > 0 {
+			t.Errorf("closed after %v: %s", time.Since(began), reason)
+		}
+		a.Budget.Return(full)
+		if used := a.Budget.Used(); used != 0 {
+			t.Errorf("%d bytes count after it", used)
+		}
+	})
+}
+
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats

@@ -77,25 +77,19 @@ const linger = 2 * time.Second
 type Node struct {
 	cfg    Config
 	log    *slog.Logger
-	budget *budget.Budget
 	hub    *hub.Hub
 	sio    *sio.Server
 	engine *eio.Server
 	relay  *relay.Node
 
 	started bool // by Start, which one goroutine calls before all else
-
-	closing context.Context // done when Close is called
-	end     context.CancelFunc
-	running sync.WaitGroup // relieve
 }
 
 // New returns a gateway whose label in receipts is name. What it holds for
-// browsers counts in b, nil for no limit. It starts nothing: Start does, and Close
-// ends it.
+// browsers counts in b, nil for no limit, and is cut by [budget.Budget.Relieve],
+// which the caller calls. It starts nothing: Start does, and Close ends it.
 func New(cfg Config, name string, nc *nats.Conn, b *budget.Budget, log *slog.Logger, reg prometheus.Registerer) (*Node, error) {
-	n := &Node{cfg: cfg, log: log, budget: b}
-	n.closing, n.end = context.WithCancel(context.Background())
+	n := &Node{cfg: cfg, log: log}
 	var err error
 	n.hub, err = hub.New(nc, hub.Options{
 		Node:     name,
@@ -114,10 +108,13 @@ func New(cfg Config, name string, nc *nats.Conn, b *budget.Budget, log *slog.Log
 	if n.sio, err = sio.New(cfg.SocketIO, n.hub, log, reg); err != nil {
 		return nil, err
 	}
+	n.sio.Memory = b
 	n.relay = relay.New(nc, cfg.MaxSockets, log, reg)
+	n.relay.Budget = b
 
 	n.engine = eio.New(cfg.Config, log)
 	n.engine.Budget = b
+	b.AddHolders(n.engine.Holders)
 	n.engine.Events = n.sio.Events()
 	n.engine.OnRefuse = newMetrics(reg, n).refused
 	n.engine.AllowsOrigin = origin.NewPolicy(cfg.Origins).Allows
@@ -137,7 +134,6 @@ func (n *Node) Start() error {
 		return fmt.Errorf("start the relay: %w", err)
 	}
 	n.started = true
-	n.running.Go(n.relieve)
 	return nil
 }
 
@@ -172,8 +168,6 @@ func (n *Node) Drain(ctx context.Context) {
 // the NATS connection: the caller drains it. Before Start, and after a Start
 // that failed, there is nothing to close.
 func (n *Node) Close() {
-	n.end()
-	n.running.Wait()
 	n.engine.Close()
 	if n.started {
 		n.relay.Close()

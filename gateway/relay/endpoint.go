@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/ramainen/doit-socket/internal/budget"
 )
 
 // An endpoint is the part of a [stream] whose methods never wait: its state, its windows, and the
@@ -41,7 +43,8 @@ type key struct {
 type local struct {
 	name   string // of this node
 	sender *sender
-	forget func(key) // called when a stream has ended, with no lock held
+	budget *budget.Budget // [Node.Budget]
+	forget func(key)      // called when a stream has ended, with no lock held
 }
 
 // Reasons why a stream breaks.
@@ -51,6 +54,7 @@ var (
 	errBroken = errors.New("relay: the other node broke the stream")
 	errSilent = errors.New("relay: the other node sends no messages")
 	errBus    = errors.New("relay: the connection to NATS was lost")
+	errMemory = errors.New("relay: the memory of this node is full, and the browser reads slowly")
 	errSend   = errors.New("relay: a message could not be published on NATS")
 )
 
@@ -122,6 +126,9 @@ func (e *endpoint) apply(m message) error {
 		if err := e.in.add(m); err != nil {
 			return err
 		}
+		if err := e.in.charge(e.node.budget); err != nil {
+			return err
+		}
 		if m.kind == kindEnd {
 			e.state = e.state.after(eventRemoteEnds)
 		}
@@ -180,7 +187,8 @@ func (e *endpoint) Close() error {
 // finish makes the state final and drops the bytes that were not read. The caller holds mu.
 func (e *endpoint) finish(ev event, why error) {
 	e.state, e.err = e.state.after(ev), why
-	e.in.queue, e.onBreak = nil, nil
+	e.in.drop(e.node.budget)
+	e.onBreak = nil
 	e.stopDeadlines()
 	e.changed.Broadcast()
 }

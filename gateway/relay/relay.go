@@ -39,6 +39,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ramainen/doit-socket/internal/budget"
 )
 
 // A Node passes requests of other nodes' sessions on to these nodes, and answers the requests that
@@ -47,6 +49,9 @@ type Node struct {
 	// Name is random, made by New: 16 characters 0-9 and a-f. The ids of this
 	// node's sessions begin with it.
 	Name string
+	// Budget counts what waits for slow browsers of sessions on other nodes; nil has no limit. It must be
+	// set before Start. A stream for which there is no room breaks.
+	Budget *budget.Budget
 
 	nc      *nats.Conn
 	log     *slog.Logger
@@ -91,6 +96,7 @@ func New(nc *nats.Conn, limit int, log *slog.Logger, reg prometheus.Registerer) 
 // the requests that other nodes pass on. After an error nothing runs, and Close must not be called.
 // Otherwise the caller must call Close.
 func (n *Node) Start(handler http.Handler) error {
+	n.local.budget = n.Budget
 	for subject, handle := range map[string]nats.MsgHandler{
 		subjectOf(n.Name):       n.receive,
 		subjectNobodies(n.Name): n.receiveNobody,

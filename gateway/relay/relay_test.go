@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/ramainen/doit-socket/internal/budget"
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
@@ -33,6 +34,7 @@ func startNode(t testing.TB, s *server.Server, limit int) (n *Node, accepted cha
 func startNodeOn(t testing.TB, nc *nats.Conn, limit int, reg *prometheus.Registry) (n *Node, accepted chan *stream) {
 	t.Helper()
 	n = New(nc, limit, slog.New(slog.DiscardHandler), reg)
+	n.Budget = budget.New(64 << 20)
 	accepted = make(chan *stream, 64)
 	if err := n.Start(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -48,7 +50,12 @@ func startNodeOn(t testing.TB, nc *nats.Conn, limit int, reg *prometheus.Registr
 	if err := n.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.Close)
+	t.Cleanup(func() {
+		n.Close()
+		if bytes := n.Budget.Used(); bytes != 0 {
+			t.Errorf("%d bytes count after Close", bytes)
+		}
+	})
 	return n, accepted
 }
 
@@ -167,6 +174,54 @@ func TestWindow(t *testing.T) {
 	}
 	if err := <-room; err != nil {
 		t.Errorf("AwaitRoom: %v", err)
+	}
+}
+
+// What waits for a stalled reader counts in the budget of the reader's node, and for no other reader. Without room a
+// stream with much waiting breaks, and one with little does not.
+func TestBudget(t *testing.T) {
+	s := natstest.Start(t)
+	a, _ := startNode(t, s, 0)
+	b, accepted := startNode(t, s, 0)
+	fill := make([]byte, window/2)
+	write := func(s *stream, b []byte) {
+		t.Helper()
+		if n, err := s.Write(b); n != len(b) || err != nil {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+	}
+	slow, there := join(t, a, b, accepted)
+	write(slow, fill)
+	natstest.Await(t, "what waits to count", func() bool { return b.Budget.Used() == int64(len(fill)-freeWindow) })
+	if _, err := io.ReadFull(there, fill); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.Budget.Used(); n != 0 {
+		t.Errorf("%d bytes count when all is read", n)
+	}
+
+	write(slow, fill)
+	natstest.Await(t, "what waits to count", func() bool { return b.Budget.Used() > 0 })
+	rest := 64<<20 - int(b.Budget.Used())
+	if !b.Budget.Take(rest) {
+		t.Fatal("there is no room")
+	}
+	write(slow, fill[:maxData])
+	natstest.Await(t, "the end of the slow stream", func() bool { return errors.Is(slow.cause(), errBroken) })
+	wantErr(t, "at the full node", there.cause(), errMemory)
+	b.Budget.Return(rest)
+	if n := b.Budget.Used(); n != 0 {
+		t.Errorf("%d bytes count after the end", n)
+	}
+
+	b.Budget.Take(64 << 20)
+	defer b.Budget.Return(64 << 20)
+	quick, there := join(t, a, b, accepted)
+	for range 10 {
+		write(quick, fill[:freeWindow])
+		if _, err := io.ReadFull(there, fill[:freeWindow]); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

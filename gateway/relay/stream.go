@@ -110,9 +110,13 @@ func (s *stream) first() ([]byte, error) {
 // remove removes n bytes that first has returned, and tells the peer if enough were read. The
 // caller holds mu.
 func (s *stream) remove(n int) {
-	if !s.state.final() && s.in.remove(n) {
+	if s.state.final() {
+		return
+	}
+	if s.in.remove(n) {
 		s.enqueue(kindRead, s.in.read, nil)
 	}
+	_ = s.in.charge(s.node.budget) // it is less than before
 }
 
 // Write queues all of b. It waits for room in the window, at most until the write deadline.

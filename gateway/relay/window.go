@@ -1,8 +1,13 @@
 package relay
 
+import "github.com/ramainen/doit-socket/internal/budget"
+
 // window is how many bytes of a stream, in each direction, may be written and not yet read. A
 // stalled reader stops the writer once the window is full.
 const window = 256 << 10
+
+// freeWindow is how many bytes may wait for a reader before the budget counts them.
+const freeWindow = window / 4
 
 // An inbound is the reading direction of a stream. The stream's mu guards it.
 type inbound struct {
@@ -11,6 +16,7 @@ type inbound struct {
 	bytes    uint64   // bytes received
 	read     uint64   // bytes read
 	reported uint64   // bytes read as of the last kindRead to the peer
+	charged  int      // bytes that the budget counts
 }
 
 // add adds a kindData or kindEnd of the peer. It returns errLost if a message before it is missing,
@@ -41,6 +47,27 @@ func (in *inbound) remove(n int) (tell bool) {
 	}
 	in.reported = in.read
 	return true
+}
+
+// charge makes the budget count what waits beyond freeWindow, and nothing for a reader that keeps up.
+// It returns errMemory if there is no room for what is more than before.
+func (in *inbound) charge(b *budget.Budget) error {
+	more := max(0, int(in.bytes-in.read)-freeWindow) - in.charged //nolint:gosec // at most window
+	if more > 0 && !b.Take(more) {
+		return errMemory
+	}
+	if more < 0 {
+		b.Return(-more)
+	}
+	in.charged += more
+	return nil
+}
+
+// drop drops what was not read.
+func (in *inbound) drop(b *budget.Budget) {
+	in.queue = nil
+	b.Return(in.charged)
+	in.charged = 0
 }
 
 // An outbound is the writing direction of a stream. The stream's mu guards it.

@@ -173,7 +173,14 @@ func TestPendingOfTheNode(t *testing.T) {
 		t.Errorf("%v are counted", n)
 	}
 	b.pending.Add(-maxPendingBytes)
+	b.Memory.Take(1 << 30)
+	p.Send(`422["register",{"userid":"42"}]`)
+	p.Expect(`432[{"ok":false,"error":"not registered: too many registrations wait on this server; try again in 5 seconds"}]`)
+	b.Memory.Return(1 << 30)
 	p.Register("42")
+	if n := b.Memory.Used(); n != 0 {
+		t.Errorf("%d bytes count", n)
+	}
 	if n := b.pending.Load(); n != 0 {
 		t.Errorf("%d bytes are pending", n)
 	}

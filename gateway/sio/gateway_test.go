@@ -16,6 +16,7 @@ import (
 	"github.com/ramainen/doit-socket/gateway/eio"
 	"github.com/ramainen/doit-socket/gateway/hub"
 	"github.com/ramainen/doit-socket/gateway/relay"
+	memory "github.com/ramainen/doit-socket/internal/budget"
 )
 
 // A config is what a test may change before its gateway starts.
@@ -51,6 +52,7 @@ func newGateway(cfg config, name string, nc *nats.Conn, log *slog.Logger, reg pr
 	if g.Server, err = New(cfg.SocketIO, h, log, reg); err != nil {
 		return nil, err
 	}
+	g.Memory = memory.New(1 << 30)
 	g.relay = relay.New(nc, 0, log, reg)
 	g.engine = eio.New(cfg.Config, log)
 	g.engine.Events = g.Events()

@@ -36,7 +36,7 @@ func (c *client) begin(s *socket, ack string, subjects []string) (*registration,
 		c.pending.Add(-1)
 		return nil, errPending
 	}
-	if c.server.pending.Add(bytes) > maxPendingBytes {
+	if c.server.pending.Add(bytes) > maxPendingBytes || !c.server.Memory.Take(int(bytes)) {
 		c.server.pending.Add(-bytes)
 		c.pending.Add(-1)
 		return nil, errNodePending
@@ -53,6 +53,7 @@ func (r *registration) submit() {
 func (r *registration) uncount() {
 	r.client.pending.Add(-1)
 	r.client.server.pending.Add(-r.bytes)
+	r.client.server.Memory.Return(int(r.bytes))
 }
 
 // finish answers the registration. It is called once, from any goroutine.

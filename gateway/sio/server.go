@@ -21,6 +21,7 @@ import (
 
 	"github.com/ramainen/doit-socket/gateway/eio"
 	"github.com/ramainen/doit-socket/gateway/hub"
+	memory "github.com/ramainen/doit-socket/internal/budget"
 )
 
 // Config holds an operator's settings of Socket.IO. Zero values are not
@@ -65,6 +66,9 @@ func checkRate(flag string, value int) error {
 // It is safe for concurrent use.
 type Server struct {
 	Config
+	// Memory counts the registrations that wait; nil has no limit. It must be set before the first session.
+	Memory *memory.Budget
+
 	log     *slog.Logger
 	hub     *hub.Hub
 	library *library

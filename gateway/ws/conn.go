@@ -64,7 +64,7 @@ type Conn struct {
 	handler Handler
 
 	net     netConn
-	in      reader  // used by the reading goroutine, of which there is one at a time
+	in      reader  // used by the reading goroutine, of which there is one at a time, except in.held
 	out     writer  // has its own lock
 	parking parking // guarded by poller.mu
 }
@@ -76,6 +76,10 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.in.timed = !t.IsZero()
 	return c.net.SetReadDeadline(t)
 }
+
+// Incomplete returns how many bytes are reserved for an incomplete message. Without [Server.Reserve]
+// it returns zero.
+func (c *Conn) Incomplete() int { return int(c.in.held.Load()) }
 
 // Close sends a close frame and aborts the connection a second later, unless
 // the browser has ended it before. From now on [Handler.Next] returns no bytes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -30,25 +31,25 @@ type Message struct {
 // A reader assembles messages from a connection's bytes. It is not safe for
 // concurrent use.
 type reader struct {
-	partial []byte    // the bytes of an incomplete frame
-	message []byte    // the payload of a message's fragments so far
-	opcode  ws.OpCode // of the message that is being read
-	state   ws.State  // whether the message is fragmented
-	timed   bool      // the connection has a read deadline
-	held    int       // bytes of partial and message that account has told of
+	partial []byte       // the bytes of an incomplete frame
+	message []byte       // the payload of a message's fragments so far
+	opcode  ws.OpCode    // of the message that is being read
+	state   ws.State     // whether the message is fragmented
+	timed   bool         // the connection has a read deadline
+	held    atomic.Int64 // bytes of partial and message that account has told of; any goroutine may load it
 }
 
 // account tells reserve by how much partial and message have changed. It returns
 // false if there is no room for what is more.
 func (r *reader) account(reserve func(int) bool) (ok bool) {
-	held := cap(r.partial) + cap(r.message)
-	if held == r.held || reserve == nil {
+	held, before := cap(r.partial)+cap(r.message), int(r.held.Load())
+	if held == before || reserve == nil {
 		return true
 	}
-	if !reserve(held - r.held) {
+	if !reserve(held - before) {
 		return false
 	}
-	r.held = held
+	r.held.Store(int64(held))
 	return true
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -74,7 +75,8 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request, held *budget.Acco
 		body = make([]byte, r.ContentLength)
 		_, err = io.ReadFull(r.Body, body)
 	default:
-		body, err = budget.ReadAll(http.MaxBytesReader(w, r.Body, a.config.MaxBody), held, bodyCopies)
+		cut := func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) }
+		body, err = budget.ReadAll(http.MaxBytesReader(w, r.Body, a.config.MaxBody), held, bodyCopies, cut)
 	}
 	var large *http.MaxBytesError
 	switch {

@@ -2,7 +2,8 @@
 // what waits for its turn. It knows neither sockets nor emits.
 //
 //	something new      Account.Set, ReadAll ──▶ Budget.Take: refused beyond the limit
-//	what is there      Budget.Add: never refused; beyond the limit Over tells who can give something back
+//	what is there      Budget.Add: never refused
+//	beyond the limit   Over ──▶ Relieve: cuts the holders of the most bytes
 package budget
 
 import "sync/atomic"
@@ -14,6 +15,7 @@ type Budget struct {
 	used    atomic.Int64
 	refused atomic.Int64
 	over    chan struct{} // capacity 1
+	holders holders
 }
 
 // New returns a budget of limit bytes.
@@ -52,7 +54,7 @@ func (b *Budget) raise() {
 	}
 }
 
-// Over receives after the limit was exceeded. One goroutine receives from it, and gives back what it can.
+// Over receives after the limit was exceeded. One goroutine receives from it, and calls Relieve.
 func (b *Budget) Over() <-chan struct{} {
 	if b == nil {
 		return nil

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,7 +99,7 @@ func TestReadAll(t *testing.T) {
 		want := bytes.Repeat([]byte("x"), size)
 		b := New(1 << 20)
 		a := Account{Budget: b}
-		got, err := ReadAll(iotest.HalfReader(bytes.NewReader(want)), &a, 2)
+		got, err := ReadAll(iotest.HalfReader(bytes.NewReader(want)), &a, 2, func() {})
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d bytes: read %d, %v", size, len(got), err)
 		}
@@ -117,12 +119,12 @@ func TestReadAllWithoutRoom(t *testing.T) {
 	a := Account{Budget: b}
 	read := 0
 	endless := io.TeeReader(strings.NewReader(strings.Repeat("x", 1<<20)), writerFunc(func(p []byte) { read += len(p) }))
-	if _, err := ReadAll(endless, &a, 1); !errors.Is(err, ErrFull) || read > 10*firstRead {
+	if _, err := ReadAll(endless, &a, 1, func() {}); !errors.Is(err, ErrFull) || read > 10*firstRead {
 		t.Errorf("%v after %d bytes", err, read)
 	}
 	a.Close()
 	broken := errors.New("broken")
-	if got, err := ReadAll(iotest.ErrReader(broken), &Account{Budget: b}, 1); !errors.Is(err, broken) || len(got) != 0 {
+	if got, err := ReadAll(iotest.ErrReader(broken), &Account{Budget: b}, 1, func() {}); !errors.Is(err, broken) || len(got) != 0 {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -130,3 +132,69 @@ func TestReadAllWithoutRoom(t *testing.T) {
 type writerFunc func([]byte)
 
 func (f writerFunc) Write(p []byte) (int, error) { f(p); return len(p), nil }
+
+// A gate is a reader that waits until it is closed.
+type gate chan struct{}
+
+func (g gate) Read([]byte) (int, error) {
+	<-g
+	return 0, errors.New("closed")
+}
+
+// Those that hold the most are cut first, and no more than needed: bytes that are returned later count as returned.
+func TestRelieve(t *testing.T) {
+	b := New(1600) // 1500 may be used
+	b.Add(2000)
+	var cut []int
+	holder := func(bytes int, later bool) Holder {
+		return Holder{bytes, func() {
+			cut = append(cut, bytes)
+			if !later {
+				b.Return(bytes)
+			}
+		}, later}
+	}
+	b.AddHolders(func() []Holder { return []Holder{holder(100, false), holder(200, false), holder(300, true)} })
+	b.List(250, func() { cut = append(cut, 250) })
+	b.List(400, func() { t.Error("cut after its end") }).End()
+	if n := b.Relieve(); n != 2 || !slices.Equal(cut, []int{300, 250}) {
+		t.Errorf("%d are cut: %v", n, cut)
+	}
+	b.Return(550)
+	if n := b.Relieve(); n != 0 {
+		t.Errorf("%d are cut, though there is room", n)
+	}
+}
+
+// A holder that ends after Relieve has looked is not cut any more: its connection may serve another request.
+func TestListingEnds(t *testing.T) {
+	b := New(1600)
+	l := b.List(400, func() { t.Error("cut after its end") })
+	seen := b.holders.all()
+	l.End()
+	seen[0].Cut()
+}
+
+// A body that waits for its rest is cut.
+func TestReadAllIsCut(t *testing.T) {
+	b := New(1 << 20)
+	wait := make(gate)
+	body := io.MultiReader(bytes.NewReader(make([]byte, leastListed)), wait)
+	ended := make(chan error)
+	go func() {
+		a := Account{Budget: b}
+		defer a.Close()
+		_, err := ReadAll(body, &a, 1, func() { close(wait) })
+		ended <- err
+	}()
+	for b.Used() < leastListed {
+		runtime.Gosched()
+	}
+	b.Add(2 << 20)
+	for b.Relieve() == 0 {
+		runtime.Gosched()
+	}
+	if err := <-ended; !errors.Is(err, ErrFull) {
+		t.Error(err)
+	}
+}

@@ -43,8 +43,8 @@ type connections struct {
 	mu sync.Mutex // innermost: nothing is closed, logged or written while it is held
 	// Guarded by mu.
 	open      int
-	reserved  int // of all that are allowed, for the listener of emits alone
-	waiting   waiters
+	reserved  int                     // of all that are allowed, for the listener of emits alone
+	waiting   [2]waiters              // of browsers, and of the listener of emits: see waitersOf
 	addresses map[netip.Addr]*address // those that are not exempt and have connections
 }
 
@@ -84,8 +84,10 @@ func (cs *connections) admit(c *connection, peer netip.Addr) (victim *connection
 		if victim = a.waiting.longest(now); victim == nil {
 			return nil, tooManyOfAddress
 		}
-	case cs.limits.all > 0 && (cs.open >= most || cs.waiting.length() >= max(1, cs.limits.all/waitingPart)):
-		if victim = cs.waiting.longest(now); victim == nil {
+	case cs.limits.all > 0 && cs.waitersOf(c.listener).length() >= max(1, cs.limits.all/waitingPart):
+		victim = cs.waitersOf(c.listener).longest(now)
+	case cs.limits.all > 0 && cs.open >= most:
+		if victim = cs.longest(c.listener, now); victim == nil {
 			return nil, tooMany
 		}
 	}
@@ -103,7 +105,7 @@ func (cs *connections) admit(c *connection, peer netip.Addr) (victim *connection
 	cs.open++
 	c.listener.open++
 	c.counted = true
-	c.wait(&cs.waiting, false, now)
+	c.wait(cs.waitersOf(c.listener), false, now)
 	return victim, admitted
 }
 
@@ -113,11 +115,30 @@ func (cs *connections) makeRoom(least time.Duration) *connection {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	now := time.Now()
-	victim := cs.waiting.longest(now)
+	victim := cs.longest(nil, now)
 	if victim == nil || now.Sub(victim.since) < least {
 		return nil
 	}
 	cs.evict(victim)
+	return victim
+}
+
+// waitersOf returns those that wait at a listener of this kind.
+func (cs *connections) waitersOf(l *listener) *waiters {
+	if l.emits {
+		return &cs.waiting[1]
+	}
+	return &cs.waiting[0]
+}
+
+// longest returns the connection that makes room at l, or nil if there is none.
+// Connections of browsers make room for PHP, and not the other way round. Any
+// connection makes room for a nil l.
+func (cs *connections) longest(l *listener, now time.Time) *connection {
+	victim := cs.waiting[0].longest(now)
+	if victim == nil && (l == nil || l.emits) {
+		victim = cs.waiting[1].longest(now)
+	}
 	return victim
 }
 
@@ -145,7 +166,7 @@ func (cs *connections) uncount(c *connection) {
 		return
 	}
 	c.counted = false
-	c.work(&cs.waiting)
+	c.work(cs.waitersOf(c.listener))
 	cs.open--
 	c.listener.open--
 	if a := c.address; a != nil {
@@ -160,8 +181,8 @@ func (cs *connections) idle(c *connection) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if c.counted {
-		c.work(&cs.waiting) // net/http may report it twice
-		c.wait(&cs.waiting, true, time.Now())
+		c.work(cs.waitersOf(c.listener)) // net/http may report it twice
+		c.wait(cs.waitersOf(c.listener), true, time.Now())
 	}
 }
 
@@ -170,7 +191,7 @@ func (cs *connections) idle(c *connection) {
 func (cs *connections) busy(c *connection) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	c.work(&cs.waiting)
+	c.work(cs.waitersOf(c.listener))
 }
 
 // openOf returns how many connections a listener has.

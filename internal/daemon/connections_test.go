@@ -117,8 +117,8 @@ func TestWaitingIsBounded(t *testing.T) {
 	if _, victim, why := c.come(c.public, "198.51.100.1"); victim != first || why != admitted {
 		t.Errorf("%d, evicted the first: %v", why, victim == first)
 	}
-	if c.waiting.length() != 25 {
-		t.Errorf("%d wait", c.waiting.length())
+	if n := c.waitersOf(c.public).length(); n != 25 {
+		t.Errorf("%d wait", n)
 	}
 }
 
@@ -133,9 +133,12 @@ func TestReservedForEmits(t *testing.T) {
 		t.Errorf("a browser: %d", why)
 	}
 	for range 4 {
-		conn, _, why := c.come(c.emits, "192.0.2.1")
-		if why != admitted {
+		conn, victim, why := c.come(c.emits, "192.0.2.1")
+		if victim != nil || why != admitted {
 			t.Fatalf("PHP: %d", why)
+		}
+		if _, victim, why := c.come(c.public, "192.0.2.1"); victim != nil || why != tooMany {
+			t.Fatalf("a browser, while PHP has sent nothing yet: %d, evicted %v", why, victim != nil)
 		}
 		c.busy(conn)
 	}
@@ -207,8 +210,8 @@ func TestConnectionsAreCounted(t *testing.T) {
 				if c.open != len(open) || ofAddresses != len(open) || c.openOf(c.public) != len(open) || len(open) > c.limits.all {
 					t.Fatalf("counted %d, by address %d, of the listener %d, want %d", c.open, ofAddresses, c.public.open, len(open))
 				}
-				if c.waiting.length() != waiting || waitingOfAddresses != waiting {
-					t.Fatalf("%d wait, by address %d, want %d", c.waiting.length(), waitingOfAddresses, waiting)
+				if c.waitingAll() != waiting || waitingOfAddresses != waiting {
+					t.Fatalf("%d wait, by address %d, want %d", c.waitingAll(), waitingOfAddresses, waiting)
 				}
 			},
 		})
@@ -243,3 +246,6 @@ func TestConnectionLimits(t *testing.T) {
 		}
 	}
 }
+
+// waitingAll returns how many connections wait. The caller holds mu, or is alone.
+func (cs *connections) waitingAll() int { return cs.waiting[0].length() + cs.waiting[1].length() }

@@ -136,7 +136,7 @@ func awaitBusy(t *testing.T, cs *connections, busy int) {
 	natstest.Await(t, "connections to be busy", func() bool {
 		cs.mu.Lock()
 		defer cs.mu.Unlock()
-		return cs.open == busy && cs.waiting.length() == 0
+		return cs.open == busy && cs.waitingAll() == 0
 	})
 }
 

@@ -117,10 +117,17 @@ func TestBusAway(t *testing.T) {
 }
 
 // startNATS starts nats-server on a port of 127.0.0.1, with flags and variables besides, and returns when it takes connections.
-func startNATS(t *testing.T, port string, flags []string, env ...string) *exec.Cmd {
+func startNATS(t testing.TB, port string, flags []string, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(binaries, "nats-server"), append(flags, "-a", "127.0.0.1", "-p", port)...)
 	cmd.Env = append(os.Environ(), env...)
+	serve(t, cmd, port)
+	return cmd
+}
+
+// serve starts a server of others, waits until it listens on a port of 127.0.0.1, and ends it with the test.
+func serve(t testing.TB, cmd *exec.Cmd, port string) {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -135,9 +142,8 @@ func startNATS(t *testing.T, port string, flags []string, env ...string) *exec.C
 		}
 		return err == nil
 	}) {
-		t.Fatal("nats-server does not start")
+		t.Fatalf("%s does not start", cmd.Path)
 	}
-	return cmd
 }
 
 // busPages are pages that stay, and note what they hear.

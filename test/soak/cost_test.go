@@ -4,105 +4,143 @@ package soak
 
 import (
 	"fmt"
-	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
-	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
-// The attacks on what all visitors share: memory, turns, NATS. Beside each a neighbour goes on hearing, none of its
-// emits is refused, the process stays within its memory, and afterwards all is as before.
+// A cost is an attack on what all visitors share: memory, turns, connections, NATS.
+type cost struct {
+	name     string
+	programs bool          // three programs, not embedded
+	within   time.Duration // the neighbour hears, p99
+	resident float64       // MiB that each program may take under GOMEMLIMIT=1GiB
+	attack   func(s *coster)
+}
+
+var costs = []cost{
+	{"polls that never come", false, 100 * time.Millisecond, 1.2 * 1024, (*coster).unpolled},
+	{"polls that never come, programs", true, 100 * time.Millisecond, 1.2 * 1024, (*coster).unpolled},
+	{"polls that never come, an event for each", false, 100 * time.Millisecond, 1.2 * 1024, (*coster).distinct},
+	{"polls that nobody reads", false, 100 * time.Millisecond, 1.2 * 1024, (*coster).unread},
+	{"a hot id", false, 200 * time.Millisecond, 300, (*coster).hot},
+	{"a hot id, programs", true, 200 * time.Millisecond, 300, (*coster).hot},
+	{"a reader of megabytes, programs", true, 100 * time.Millisecond, 300, (*coster).megabytes},
+	{"stalled readers", false, 100 * time.Millisecond, 300, (*coster).stalled},
+	{"half messages", false, 100 * time.Millisecond, 1.2 * 1024, (*coster).halves},
+	{"half bodies", false, 100 * time.Millisecond, 1.2 * 1024, (*coster).bodies},
+	{"/stat/all", false, 100 * time.Millisecond, 300, (*coster).statistics},
+	{"/stat/all, programs", true, 100 * time.Millisecond, 300, (*coster).statistics},
+	{"one address behind nginx", false, 100 * time.Millisecond, 300, (*coster).proxied},
+}
+
+// Beside each attack, as it was first seen and twice as hard, with the default memory and with little, a neighbour goes
+// on hearing, none of its emits is refused, the process stays within its memory, and afterwards all is as before.
 func TestCost(t *testing.T) {
-	const mib = 1 << 20
-	for _, c := range []struct {
-		name     string
-		programs bool // three programs, not embedded
-		within   time.Duration
-		resident float64 // MiB, of each program
-		attack   func(s *coster)
-	}{
-		{"polls that never come", false, 100 * time.Millisecond, 1.2 * 1024, (*coster).unpolled},
-		{"polls that never come, programs", true, 100 * time.Millisecond, 1.2 * 1024, (*coster).unpolled},
-		{"a hot id", false, 200 * time.Millisecond, 300, (*coster).hot},
-		{"a hot id, programs", true, 200 * time.Millisecond, 300, (*coster).hot},
-		{"a reader of megabytes, programs", true, 100 * time.Millisecond, 300, (*coster).megabytes},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Setenv("GOMEMLIMIT", "1GiB")
-			s := &coster{t: t, stop: make(chan struct{})}
-			if c.programs {
-				port := strconv.Itoa(siotest.FreePort(t))
-				startNATS(t, port, nil)
-				nats := "nats://127.0.0.1:" + port
-				s.gateway = start(t, "gateway", "--nats-url", nats)
-				s.ingest = start(t, "ingest", "--nats-url", nats)
-			} else {
-				s.gateway = start(t, "embedded")
-				s.ingest = s.gateway
+	for _, c := range costs {
+		for _, memory := range []string{"", "1GiB"} {
+			for hard := 1; hard <= 2; hard++ {
+				t.Run(fmt.Sprintf("%s/%s/times %d", c.name, memory, hard), func(t *testing.T) {
+					t.Setenv("GOMEMLIMIT", memory)
+					s := &coster{t: t, hard: hard, stop: make(chan struct{})}
+					if c.programs {
+						s.programs()
+					} else {
+						s.gateway = start(t, "embedded")
+						s.ingest = s.gateway
+					}
+					s.nginx = func() string { return startNginx(t, s.gateway.URL) }
+					s.run(c, memory == "")
+				})
 			}
-			n := newNeighbour(t, s.gateway, s.ingest)
-			idle, _, fault := n.during(func() { <-time.After(time.Second) })
-			if fault != nil {
-				t.Fatal(fault)
-			}
-			resident := s.watch()
-			events, machine, fault := n.during(func() { c.attack(s) })
-			close(s.stop)
-			most := resident()
-			t.Logf("idle %v", idle)
-			t.Logf("meanwhile %v; machine %v", events, machine)
-			t.Logf("resident at most %.0f MiB; answers %v", most, s.answers)
-			m := read(t, s.gateway)
-			t.Logf("closed %s; dropped %s; memory used %.0f of %.0f MiB, refused %.0f", m.since(nil, "doit_gateway_closed_total"),
-				m.since(nil, "doit_gateway_dropped_total"), m["doit_memory_used_bytes"]/mib, m["doit_memory_limit_bytes"]/mib, m["doit_memory_refused_total"])
-			if fault != nil {
-				t.Errorf("the neighbour: %v", fault)
-			}
-			if events.at(.99) > c.within {
-				t.Errorf("the neighbour heard after %v (p99)", events.at(.99))
-			}
-			if most > c.resident {
-				t.Errorf("%.0f MiB were resident", most)
-			}
-			s.leave()
-			if !await(2*patience, func() bool {
-				m := read(t, s.gateway)
-				return m["doit_gateway_sockets"] == 1 && m["doit_memory_used_bytes"] == 0
-			}) {
-				m := read(t, s.gateway)
-				t.Errorf("%v sockets and %v bytes are left", m["doit_gateway_sockets"]-1, m["doit_memory_used_bytes"])
-			}
-		})
+		}
 	}
 }
 
-// A coster attacks a gateway and an ingest, which may be one program.
-type coster struct {
-	t               *testing.T
-	gateway, ingest *siotest.Program
-	stop            chan struct{}
-
-	mu sync.Mutex
-	// Guarded by mu.
-	pages   []*siotest.Page
-	answers map[string]int
+// programs starts three programs, and returns the nats-server.
+func (s *coster) programs() *os.Process {
+	port := strconv.Itoa(siotest.FreePort(s.t))
+	bus := startNATS(s.t, port, nil)
+	nats := "nats://127.0.0.1:" + port
+	s.gateway = start(s.t, "gateway", "--nats-url", nats)
+	s.ingest = start(s.t, "ingest", "--nats-url", nats)
+	return bus.Process
 }
 
-func (s *coster) host() string { return strings.TrimPrefix(s.gateway.URL, "http://") }
+// run attacks beside a neighbour and reports what it cost. With plenty of memory the bound of resident memory is
+// --max-memory.
+func (s *coster) run(c cost, plenty bool) {
+	t := s.t
+	n := newNeighbour(t, s.gateway, s.ingest)
+	idle, _, fault := n.during(func() { <-time.After(time.Second) })
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	before, used := read(t, s.gateway), s.watch()
+	events, machine, fault := n.during(func() { c.attack(s) })
+	close(s.stop)
+	resident, kernel := used()
+	t.Logf("idle %v", idle)
+	t.Logf("meanwhile %v; machine %v", events, machine)
+	s.report(before, resident, kernel)
+	if fault != nil {
+		t.Errorf("the neighbour: %v", fault)
+	}
+	if events.at(.99) > c.within {
+		t.Errorf("the neighbour heard after %v (p99)", events.at(.99))
+	}
+	if plenty && c.resident > 300 {
+		c.resident = before["doit_memory_limit_bytes"] / mib
+	}
+	if resident > c.resident {
+		t.Errorf("%.0f MiB were resident", resident)
+	}
+	s.leave()
+	s.awaitNobody(1)
+}
 
-// watch returns a function that returns how much memory the programs had at most, the larger of them, in MiB.
-func (s *coster) watch() func() float64 {
-	most, done := 0.0, make(chan struct{})
+const mib = 1 << 20
+
+// report logs what was used, and what was refused.
+func (s *coster) report(before metrics, resident, kernel float64) {
+	m := read(s.t, s.gateway)
+	s.t.Logf("resident at most %.0f MiB, and %.0f MiB of the kernel, the attacker's side included; answers %v", resident, kernel, s.answers)
+	s.t.Logf("used %.0f of %.0f MiB; refused: memory %.0f, handshakes %s, connections %s; closed %s; dropped %s",
+		m["doit_memory_used_bytes"]/mib, m["doit_memory_limit_bytes"]/mib, m["doit_memory_refused_total"],
+		m.since(before, "doit_gateway_refused_total"), m.since(before, "doit_connections_refused_total"),
+		m.since(before, "doit_gateway_closed_total"), m.since(before, "doit_gateway_dropped_total"))
+}
+
+// awaitNobody waits until all is as before: only so many sockets are open and nothing counts for --max-memory.
+func (s *coster) awaitNobody(sockets float64) {
+	var m metrics
+	if !await(2*patience, func() bool {
+		m = read(s.t, s.gateway)
+		return m["doit_gateway_sockets"] == sockets && m["doit_memory_used_bytes"] == 0
+	}) {
+		s.t.Errorf("%v sockets and %v bytes are left", m["doit_gateway_sockets"]-sockets, m["doit_memory_used_bytes"])
+	}
+}
+
+// watch returns a function that returns how much memory the programs had at most, the larger of them, and how much more
+// than now the kernel had for TCP, in MiB.
+func (s *coster) watch() func() (resident, kernel float64) {
+	var resident, kernel float64
+	before, done := kernelMemory(s.t), make(chan struct{})
 	go func() {
 		defer close(done)
 		for tick := time.Tick(100 * time.Millisecond); ; {
 			for _, p := range []*siotest.Program{s.gateway, s.ingest} {
-				most = max(most, read(s.t, p)["process_resident_memory_bytes"]/(1<<20))
+				resident = max(resident, read(s.t, p)["process_resident_memory_bytes"]/mib)
 			}
+			kernel = max(kernel, kernelMemory(s.t)-before)
 			select {
 			case <-tick:
 			case <-s.stop:
@@ -110,98 +148,82 @@ func (s *coster) watch() func() float64 {
 			}
 		}
 	}()
-	return func() float64 { <-done; return most }
+	return func() (float64, float64) { <-done; return resident, kernel }
 }
 
-// pagesOf opens sessions that register one id each, and keeps them.
-func (s *coster) pagesOf(count int, k siotest.Options, id func(i int) string) {
-	var all sync.WaitGroup
-	for w := range 8 {
-		all.Go(func() {
-			for i := w; i < count; i += 8 {
-				page, err := join(s.host(), k, id(i))
-				if err != nil {
-					s.t.Errorf("page %d: %v", i, err)
-					return
-				}
-				s.mu.Lock()
-				s.pages = append(s.pages, page)
-				s.mu.Unlock()
+var tcpPages = regexp.MustCompile(`(?m)^TCP: .* mem (\d+)$`)
+
+// kernelMemory returns what the machine's TCP connections have in buffers, in MiB.
+func kernelMemory(t testing.TB) float64 {
+	text, err := os.ReadFile("/proc/net/sockstat")
+	m := tcpPages.FindSubmatch(text)
+	if err != nil || m == nil {
+		t.Errorf("/proc/net/sockstat: %q, %v", text, err)
+		return 0
+	}
+	pages, _ := strconv.Atoi(string(m[1]))
+	return float64(pages*os.Getpagesize()) / mib
+}
+
+// Sockets send registrations in frames of a megabyte while NATS does not respond. What is kept of each is what its
+// callback needs, and afterwards nothing is.
+func TestRegistrationsWhileNATSIsSilent(t *testing.T) {
+	for hard := 1; hard <= 2; hard++ {
+		t.Run(fmt.Sprint("times ", hard), func(t *testing.T) {
+			t.Setenv("GOMEMLIMIT", "1GiB")
+			s := &coster{t: t, hard: hard, stop: make(chan struct{})}
+			bus := s.programs()
+			before, used := read(t, s.gateway), s.watch()
+			_ = bus.Signal(syscall.SIGSTOP)
+			s.registrations()
+			close(s.stop)
+			resident, kernel := used()
+			_ = bus.Signal(syscall.SIGCONT)
+			s.report(before, resident, kernel)
+			if resident > 300 {
+				t.Errorf("%.0f MiB were resident", resident)
 			}
+			s.leave()
+			s.awaitNobody(0)
 		})
 	}
-	all.Wait()
 }
 
-func (s *coster) leave() {
-	for _, page := range s.pages {
-		page.Close()
-	}
-}
-
-// emit emits with a timeout, and notes the answer.
-func (s *coster) emit(ids []string, data string) {
-	_, answer := newEmitter(s.ingest.URL).emit(ids, "x", data)
-	if len(answer) > 40 {
-		answer = answer[len(answer)-40:]
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.answers == nil {
-		s.answers = make(map[string]int)
-	}
-	s.answers[answer]++
-}
-
-// unpolled: sessions on polling that never poll, each with an id of its own; then large events to all of them, each
-// another one.
-func (s *coster) unpolled() {
-	sessions := scaled(2000)
-	id := func(i int) string { return fmt.Sprint("unpolled", i) }
-	s.pagesOf(sessions, polling4, id)
-	for round := range 8 {
-		for from := 0; from < sessions; from += 60 {
-			var ids []string
-			for i := from; i < min(sessions, from+60); i++ {
-				ids = append(ids, id(i))
-			}
-			s.emit(ids, fmt.Sprintf(`"%s%d-%d"`, strings.Repeat("x", 1000_000), round, from))
+// nginxOf is nginx, as one process, in front of a server. It says of all browsers that they have one address.
+const nginxOf = `daemon off;
+master_process off;
+pid %[1]s/nginx.pid;
+error_log stderr crit;
+events { worker_connections 19900; }
+http {
+	access_log off;
+	client_body_temp_path %[1]s/body;
+	proxy_temp_path %[1]s/proxy;
+	fastcgi_temp_path %[1]s/fastcgi;
+	uwsgi_temp_path %[1]s/uwsgi;
+	scgi_temp_path %[1]s/scgi;
+	server {
+		listen 127.0.0.1:%[2]s backlog=4096;
+		location / {
+			proxy_pass %[3]s;
+			proxy_http_version 1.1;
+			proxy_set_header Upgrade $http_upgrade;
+			proxy_set_header Connection upgrade;
+			proxy_set_header X-Forwarded-For 203.0.113.9;
+			proxy_read_timeout 1h;
 		}
 	}
 }
+`
 
-// hot: many sockets that read, of one id, and emits that name it as often as is allowed.
-func (s *coster) hot() {
-	s.pagesOf(scaled(2000), socket4, func(int) string { return "hot" })
-	for _, page := range s.pages {
-		s.drain(page)
+// startNginx starts nginx in front of a server and returns its host:port.
+func startNginx(t testing.TB, url string) (host string) {
+	t.Helper()
+	dir, port := t.TempDir(), strconv.Itoa(siotest.FreePort(t))
+	conf := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxOf, dir, port, url), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	s.flood(strings.Repeat("x", 1000))
-}
-
-// megabytes: one reading socket, and emits of a megabyte that name it as often as is allowed.
-func (s *coster) megabytes() {
-	s.pagesOf(1, socket4, func(int) string { return "hot" })
-	s.drain(s.pages[0])
-	s.flood(strings.Repeat("x", 1000_000))
-}
-
-// drain reads what comes to a page and looks at nothing: this process must not be what is slow.
-func (s *coster) drain(page *siotest.Page) {
-	go func() { _, _ = io.Copy(io.Discard, page.Net) }()
-}
-
-// flood emits to the hot id for five seconds, from six connections.
-func (s *coster) flood(text string) {
-	ids := strings.Split(strings.Repeat("hot ", 15)+"hot", " ")
-	var all sync.WaitGroup
-	end := time.Now().Add(5 * time.Second)
-	for range 6 {
-		all.Go(func() {
-			for time.Now().Before(end) {
-				s.emit(ids, `"`+text+`"`)
-			}
-		})
-	}
-	all.Wait()
+	serve(t, exec.Command("nginx", "-e", "stderr", "-c", conf), port)
+	return "127.0.0.1:" + port
 }
