@@ -36,8 +36,8 @@ var costs = []cost{
 	{"stalled readers", false, 100 * time.Millisecond, 300, (*coster).stalled},
 	{"half messages", false, 100 * time.Millisecond, 1.2 * 1024, (*coster).halves},
 	{"half bodies", false, 100 * time.Millisecond, 1.2 * 1024, (*coster).bodies},
-	{"/stat/all", false, 100 * time.Millisecond, 300, (*coster).statistics},
-	{"/stat/all, programs", true, 100 * time.Millisecond, 300, (*coster).statistics},
+	{"statistics", false, 100 * time.Millisecond, 300, (*coster).statistics},
+	{"statistics, programs", true, 100 * time.Millisecond, 300, (*coster).statistics},
 	{"one address behind nginx", false, 100 * time.Millisecond, 300, (*coster).proxied},
 }
 

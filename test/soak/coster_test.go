@@ -64,9 +64,14 @@ func (s *coster) pagesOf(count int, k siotest.Options, id func(i int) string) {
 	})
 }
 
-// callsOf makes connections, writes a request to each and keeps them. Those that the server closes are kept, too.
-func (s *coster) callsOf(count int, request func(i int) []byte) {
-	s.each(count, func(i int) {
+// callsOf makes connections, writes a large request to each and keeps them. Those that the server closes are kept, too.
+// The stranger has a gigabit a second: without a bound it would be this process that takes the machine.
+func (s *coster) callsOf(count int, request []byte) {
+	bits := time.Duration(8 * len(request) / s.hard)
+	tick := time.NewTicker(bits * time.Second / 1_000_000_000)
+	defer tick.Stop()
+	s.each(count, func(int) {
+		<-tick.C
 		conn, err := dial(s.host())
 		if err != nil {
 			s.note(err.Error())
@@ -76,14 +81,18 @@ func (s *coster) callsOf(count int, request func(i int) []byte) {
 		s.conns = append(s.conns, conn)
 		s.mu.Unlock()
 		_ = conn.SetWriteDeadline(time.Now().Add(patience))
-		_, _ = conn.Write(request(i))
+		_, _ = conn.Write(request)
 	})
 }
 
 func (s *coster) leave() {
-	for _, page := range s.pages {
-		page.Close()
-	}
+	s.each(len(s.pages), func(i int) {
+		if page := s.pages[i]; page.Polling {
+			page.Goodbye() // else the session stays until its heartbeat is due
+		} else {
+			page.Close()
+		}
+	})
 	for _, conn := range s.conns {
 		conn.Close()
 	}
@@ -203,7 +212,7 @@ func (s *coster) stalled() {
 func (s *coster) halves() {
 	message := ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewTextFrame([]byte("4" + megabyte))))
 	half := append(siotest.Handshake(s.host(), "/socket.io/?EIO=4&transport=websocket"), message[:900_000]...)
-	s.callsOf(scaled(1000)*s.hard, func(int) []byte { return half })
+	s.callsOf(scaled(1000)*s.hard, half)
 }
 
 // bodies: POSTs that send nine tenths of their body, to /emit and to sessions on polling.
@@ -211,7 +220,7 @@ func (s *coster) bodies() {
 	emit := fmt.Appendf(nil, "POST /emit HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
 		s.host(), len(megabyte), megabyte[:900_000])
 	count := scaled(1000) * s.hard
-	s.callsOf(count, func(int) []byte { return emit })
+	s.callsOf(count, emit)
 	s.pagesOf(count/4, polling4, func(i int) string { return fmt.Sprint("bodies", i) })
 	s.each(len(s.pages), func(i int) {
 		post := s.pages[i].Post("text/plain", []byte(megabyte))
