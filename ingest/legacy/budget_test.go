@@ -1,16 +1,23 @@
 package legacy
 
 import (
+	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ramainen/doit-socket/ingest/publish"
 	"github.com/ramainen/doit-socket/internal/budget"
+	"github.com/ramainen/doit-socket/internal/natstest"
 	"github.com/ramainen/doit-socket/internal/router"
+	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 // A body for which there is no memory is answered 503, with the time to send it again. Afterwards nothing counts.
@@ -37,4 +44,35 @@ func TestBodiesCount(t *testing.T) {
 	if api.Budget.Used() != 0 || api.Budget.Refused() != 1 {
 		t.Errorf("%d bytes count, %d refused", api.Budget.Used(), api.Budget.Refused())
 	}
+}
+
+// A large emit that would be refused is not read. A small one is.
+func TestLargeBodiesAreRefusedUnread(t *testing.T) {
+	running, done := make(chan struct{}, 1), make(chan struct{})
+	publisher := publish.New(publish.Config{MaxEmitBytes: 64 << 10}, natstest.Connect(t, natstest.Start(t)), prometheus.NewRegistry())
+	publisher.UseGateway(func() bool { return true }, func(_ context.Context, _ wire.Message, subjects []string, _ bool) []int {
+		running <- struct{}{}
+		<-done
+		return make([]int, len(subjects))
+	})
+	api := New(Config{MaxBody: 1 << 20}, publisher, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	post := func(body string) (read int, err error) {
+		r := httptest.NewRequest(http.MethodPost, "/emit", nil)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		in := strings.NewReader(body)
+		r.Body, r.ContentLength = io.NopCloser(in), in.Size()
+		_, err = api.post(httptest.NewRecorder(), r)
+		return len(body) - in.Len(), err
+	}
+	large := "id=u&message=e&data=%22" + strings.Repeat("x", 60_000) + "%22"
+	var first sync.WaitGroup
+	first.Go(func() { _, _ = post(large) })
+	<-running
+	if read, err := post(large); read != 0 || !errors.Is(err, publish.ErrBusy) {
+		t.Errorf("a large one: %d bytes are read, %v", read, err)
+	}
+	first.Go(func() { _, _ = post("id=u&message=e") })
+	<-running
+	close(done)
+	first.Wait()
 }

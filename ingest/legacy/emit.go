@@ -22,6 +22,9 @@ import (
 // buffer grows as the body arrives, so that a client cannot make the server allocate by a header alone.
 const smallBody = 4 << 10
 
+// escapedByte is how many bytes of a form stand for one byte of an event at most.
+const escapedByte = 3
+
 // bodyCopies is how often a part of a body is in memory at most: as it was read, decoded, and as the payload.
 const bodyCopies = 3
 
@@ -68,9 +71,14 @@ func (a *API) post(w http.ResponseWriter, r *http.Request) (reached bool, err er
 // readBody reads the body of a POST, and counts one that is not small in held. The HTTP server's timeouts bound how long
 // it waits.
 func (a *API) readBody(w http.ResponseWriter, r *http.Request, held *budget.Account) (body []byte, err error) {
-	switch {
-	case r.ContentLength > a.config.MaxBody:
+	if r.ContentLength > a.config.MaxBody {
 		return nil, errTooLarge // without reading: a client that sent "Expect: 100-continue" then does not send the body
+	}
+	// Without reading, too: a megabyte takes milliseconds to read and to parse, and a client that is refused comes again.
+	if err := a.publisher.MayPublish(peer(r), r.ContentLength/escapedByte); err != nil {
+		return nil, err
+	}
+	switch {
 	case r.ContentLength >= 0 && r.ContentLength <= smallBody:
 		body = make([]byte, r.ContentLength)
 		_, err = io.ReadFull(r.Body, body)

@@ -73,12 +73,27 @@ func (a *admission) carry(from netip.Addr, bytes int64) bool {
 	if bytes <= a.small {
 		return true
 	}
-	free := a.mostBytes - a.all.bytes - bytes // if this one runs
+	if !a.fits(from, bytes) {
+		return false
+	}
+	a.add(from, share{bytes: bytes})
+	return true
+}
+
+// mayCarry reports whether carry would let an emit of so many bytes in now. If not, it counts as refused.
+func (a *admission) mayCarry(from netip.Addr, bytes int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return bytes <= a.small || a.fits(from, bytes)
+}
+
+// fits reports whether so many bytes more fit, and counts a refusal if not. The caller holds mu.
+func (a *admission) fits(from netip.Addr, bytes int64) bool {
+	free := a.mostBytes - a.all.bytes - bytes // if this emit runs
 	if a.mostBytes > 0 && a.shares[from].bytes+bytes > free {
 		a.refuse(free < 0)
 		return false
 	}
-	a.add(from, share{bytes: bytes})
 	return true
 }
 

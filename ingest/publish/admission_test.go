@@ -177,8 +177,19 @@ func TestEmitBytesAtOnce(t *testing.T) {
 	if _, err := emit(p, []string{"u"}, "e", "{"); !errors.Is(err, ErrBusy) || len(b.gw.Heard) != 0 || p.admission.count() != 1 {
 		t.Errorf("%v, heard %d, %v run", err, len(b.gw.Heard), p.admission.count())
 	}
+	if err := p.MayPublish(netip.Addr{}, 2); !errors.Is(err, ErrBusy) {
+		t.Errorf("a large one: %v", err)
+	}
+	p.admission.small = 2
+	if err := p.MayPublish(netip.Addr{}, 2); err != nil {
+		t.Errorf("a small one: %v", err)
+	}
+	p.admission.small = 0
 	cancel()
 	waiting.Wait()
+	if err := p.MayPublish(netip.Addr{}, 1); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
 	if _, err := emit(p, []string{"u"}, "e", "1"); err != nil || p.admission.all != (share{}) {
 		t.Errorf("afterwards: %v, %+v", err, p.admission.all)
 	}

@@ -211,6 +211,15 @@ func (p *Publisher) Start() error {
 // NATS connection stays open. Close may be called before Start and more than once.
 func (p *Publisher) Close() { p.bus.close() }
 
+// MayPublish returns [ErrBusy] if an emit of at least so many bytes from this address would be refused now. It spares the
+// reading of a large emit.
+func (p *Publisher) MayPublish(from netip.Addr, bytes int64) error {
+	if !p.admission.mayCarry(from, bytes) {
+		return ErrBusy
+	}
+	return nil
+}
+
 // Publish sends an emit to all of its receivers and waits for the receipts that the policy asks for, at most
 // [Publisher.Bound]. It returns an outcome for each entry of [Emit.To], in the same order.
 //
