@@ -117,7 +117,7 @@ func newCrowd(t *testing.T, p *siotest.Program, sockets int) *crowd {
 	var pages []*siotest.Page
 	for i := range sockets {
 		id := fmt.Sprint("crowd", i)
-		page, err := join(strings.TrimPrefix(p.URL, "http://"), []siotest.Options{socket4, socket3}[i%2], id)
+		page, err := join(strings.TrimPrefix(p.URL, "http://"), socket4, id)
 		if err != nil {
 			t.Fatal(err)
 		}
