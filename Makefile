@@ -1,7 +1,8 @@
 # make run     the whole system on http://127.0.0.1:1337
 # make test    all tests; installs the programs that they need where it may (root, apt, npm), and says so first
-# make edge    the socket edge under load and strangers, with figures: about 20 minutes
+# make edge    the socket edge under load and strangers, with figures: about 35 minutes
 # make test-cluster   three nats-servers, two gateways, two ingests, killed or restarted in turn: about 4 minutes
+# make siege   all attacks at random for half an hour, on a process with 2 GiB: needs root, for a cgroup
 # make soak    connects and resets for SOAK, 2h by default, and what is left after them
 # make test-compose   the compose file in a Docker engine of its own: root, Debian, some minutes
 # make bench   CPU, memory and latency, beside Node's Socket.IO and others, into docs/benchmarks.md: about 13 minutes
@@ -23,7 +24,7 @@ FUZZTIME      := 60s
 SOAK          := 2h
 TOOLS         := $(CURDIR)/.tools/bin
 
-.PHONY: run build client notice test test-go test-browser test-cluster test-compose edge soak bench bench-scale check borders fuzz vuln
+.PHONY: run build client notice test test-go test-browser test-cluster test-compose edge siege soak bench bench-scale check borders fuzz vuln
 
 run: client
 	go run ./embedded
@@ -82,6 +83,10 @@ test-cluster:
 	clients/browser/fetch.sh
 	cd test/browser && npm ci --no-audit --no-fund --silent && ./fetch-clients.sh && cd ../..
 	go test -tags soak -count 1 -v -timeout 10m -run '^TestCluster' ./test/soak
+
+siege:
+	test/needs.sh nginx:nginx
+	go test -tags soak -count 1 -v -timeout 60m -run '^TestSiege$$' ./test/soak -soak.siege 30m
 
 soak:
 	go test -tags soak -count 1 -v -timeout 0 -run '^TestChurn$$' ./test/soak -soak.duration $(SOAK)

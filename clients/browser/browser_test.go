@@ -166,3 +166,11 @@ func TestFavicon(t *testing.T) {
 		}
 	}
 }
+
+// Ranges are ignored: thousands of them fit into one request.
+func TestRanges(t *testing.T) {
+	w := do(t, Favicon(), http.MethodGet, http.Header{"Range": {"bytes=-1,-1,-1"}})
+	if w.Code != http.StatusOK || w.Body.String() != string(favicon) {
+		t.Errorf("%d, %d bytes", w.Code, w.Body.Len())
+	}
+}

@@ -146,6 +146,25 @@ func TestRelieve(t *testing.T) {
 	}
 }
 
+// A queue that is never empty keeps nothing of what has left it.
+func TestQueueKeepsNothing(t *testing.T) {
+	var q outbound
+	for range 100 {
+		q.push(Message([]byte("x")))
+	}
+	array := q.frames
+	q.remove(1, nil)
+	q.remove(98, nil)
+	for i, f := range array[:99] {
+		if f != nil {
+			t.Fatalf("frame %d is kept", i)
+		}
+	}
+	if q.single[0] != nil {
+		t.Error("the first frame is kept")
+	}
+}
+
 // A session that has sent a part of a large message is cut and gives the part back at once, not one that has sent nothing.
 func TestIncompleteMessageIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -150,6 +150,19 @@ func TestUpgradeInFragments(t *testing.T) {
 	w.want("4x")
 }
 
+// A websocket that asks to take over may not send pongs without end: --max-frames does not count them yet.
+func TestUpgradeWithPongs(t *testing.T) {
+	a := start(t)
+	p := a.poll(4)
+	w := p.upgrade()
+	for range maxQuiet + 1 {
+		w.raw(masked(ws.OpPong, true, nil))
+	}
+	w.wantEnd()
+	p.wantPost("4x")
+	p.wantGet("4x")
+}
+
 // The default allows a burst larger than that of any page, and the rate of a
 // busy page for ever. An upgrade does not reset the count.
 func TestMaxFrames(t *testing.T) {

@@ -96,6 +96,7 @@ func (q *outbound) remove(n int, b *budget.Budget) {
 		b.Return(counted * slotBytes)
 		q.charged -= counted
 	}
+	clear(q.frames[:n]) // a queue that is never empty would keep them in its array
 	if n > 0 {
 		q.single[0] = nil
 	}

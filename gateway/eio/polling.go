@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/ramainen/doit-socket/internal/budget"
@@ -30,6 +31,10 @@ const bodyTimeout = 30 * time.Second
 // that takes a byte now and then is cut: by default an answer of 2 MiB is in
 // memory for 32 times WriteTimeout at most.
 const piece = 64 << 10
+
+// smallAnswer is how large an answer must be to be cut when the memory is full, in
+// bytes. Most answers need not be listed.
+const smallAnswer = 16 << 10
 
 // A poll is the state that a session's requests share. At most one GET waits, at
 // most one is being answered from the queue, and at most one POST is handled. It
@@ -115,14 +120,17 @@ func (p polling) answer(w http.ResponseWriter, frames []*Frame) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(size))
 	control := http.NewResponseController(w)
-	defer p.list(size, control.SetWriteDeadline)()
+	var cut atomic.Bool
+	if size > smallAnswer {
+		defer p.list(size, control.SetWriteDeadline, &cut)()
+	}
 	extend := func() { _ = control.SetWriteDeadline(time.Now().Add(p.server.WriteTimeout)) }
 	left := 0 // bytes that may be written before the deadline is extended
 	write := func(b []byte) error {
 		for len(b) > 0 {
 			if left == 0 {
 				extend()
-				if p.cutForMemory() {
+				if cut.Load() || p.cutForMemory() {
 					return errGone
 				}
 				left = piece

@@ -1,6 +1,7 @@
 package eio
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/ramainen/doit-socket/internal/budget"
@@ -38,14 +39,12 @@ func (srv *Server) Holders() (list []budget.Holder) {
 	return list
 }
 
-// list makes the budget list a large answer while it is written, so that it can
-// be cut. deadline sets that of the writes.
-func (p polling) list(bytes int, deadline func(time.Time) error) (unlist func()) {
-	if bytes <= piece {
-		return func() {}
-	}
+// list makes the budget list an answer while it is written, so that it can be
+// cut. deadline sets that of the writes.
+func (p polling) list(bytes int, deadline func(time.Time) error, cut *atomic.Bool) (unlist func()) {
 	return p.server.Budget.List(bytes, func() {
-		p.Close(ReasonMemory) // before the deadline: answer extends it, and then looks whether the session is closed
+		cut.Store(true) // before the deadline: answer extends it, and then looks at cut
 		_ = deadline(time.Unix(1, 0))
+		p.Close(ReasonMemory)
 	}).End
 }

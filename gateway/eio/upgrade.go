@@ -24,8 +24,13 @@ const upgradeTimeout = 10 * time.Second
 // Source: engine.io-protocol, "Upgrade".
 type upgrade struct {
 	stage  stage
+	quiet  uint8      // frames of the websocket that said nothing
 	socket *websocket // that asks to take over; nil before probing
 }
+
+// maxQuiet is how many frames without a message, such as pongs, a websocket may
+// send before it is the transport. Browsers send none.
+const maxQuiet = 16
 
 type stage byte
 
@@ -97,7 +102,7 @@ func (k *websocket) attach() bool {
 	if s.state == closed {
 		return false
 	}
-	s.upgrade = upgrade{probing, k}
+	s.upgrade = upgrade{stage: probing, socket: k}
 	return true
 }
 
@@ -105,12 +110,22 @@ func (k *websocket) attach() bool {
 // packet that is not part of the upgrade ends the upgrade.
 func (k *websocket) receiveProbing(p packet) {
 	switch {
-	case p.kind == countedOnly: // not limited before the websocket is the transport
+	case p.kind == countedOnly && k.isQuietEnough():
 	case p.kind == packetPing && string(p.data) == "probe" && k.answerProbe():
 	case p.kind == packetUpgrade && k.takeOver():
 	default:
 		k.abandon()
 	}
+}
+
+// isQuietEnough counts a frame that says nothing. It returns false beyond
+// maxQuiet: --max-frames does not limit a websocket before it is the transport.
+func (k *websocket) isQuietEnough() bool {
+	s := k.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.upgrade.quiet++
+	return s.upgrade.quiet <= maxQuiet
 }
 
 // answerProbe answers the probe and releases the waiting GET, so that the

@@ -236,7 +236,7 @@ func TestUpgradeAgainstClose(t *testing.T) {
 	s.outbound.takeAll(a.Budget) // a write that is under way would be another case
 	asks := &websocket{session: s}
 	a.websockets.Init(&asks.conn, slow, asks)
-	s.upgrade = upgrade{probed, asks}
+	s.upgrade = upgrade{stage: probed, socket: asks}
 	took := later(asks.takeOver)
 	await(t, "the deadline to be lifted", slow.entered)
 	closed := later(func() bool { s.Close("ours"); close(slow.leave); return true })

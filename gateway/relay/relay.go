@@ -97,6 +97,7 @@ func New(nc *nats.Conn, limit int, log *slog.Logger, reg prometheus.Registerer) 
 // Otherwise the caller must call Close.
 func (n *Node) Start(handler http.Handler) error {
 	n.local.budget = n.Budget
+	n.Budget.AddHolders(n.table.holders)
 	for subject, handle := range map[string]nats.MsgHandler{
 		subjectOf(n.Name):       n.receive,
 		subjectNobodies(n.Name): n.receiveNobody,

@@ -192,7 +192,7 @@ func TestBudget(t *testing.T) {
 	}
 	slow, there := join(t, a, b, accepted)
 	write(slow, fill)
-	natstest.Await(t, "what waits to count", func() bool { return b.Budget.Used() == int64(len(fill)-freeWindow) })
+	natstest.Await(t, "what waits to count", func() bool { return b.Budget.Used() == int64(len(fill)-freeWindow+len(fill)/maxData*messageBytes) })
 	if _, err := io.ReadFull(there, fill); err != nil {
 		t.Fatal(err)
 	}
@@ -214,13 +214,42 @@ func TestBudget(t *testing.T) {
 		t.Errorf("%d bytes count after the end", n)
 	}
 
+	slow, _ = join(t, a, b, accepted)
+	write(slow, fill)
+	natstest.Await(t, "what waits to count", func() bool { return b.Budget.Used() > 0 })
+	b.Budget.Add(64 << 20)
+	if n := b.Budget.Relieve(); n != 1 {
+		t.Errorf("%d are cut", n)
+	}
+	natstest.Await(t, "the end of the slow stream", func() bool { return errors.Is(slow.cause(), errBroken) })
+	b.Budget.Return(64 << 20)
+
 	b.Budget.Take(64 << 20)
 	defer b.Budget.Return(64 << 20)
 	quick, there := join(t, a, b, accepted)
 	for range 10 {
-		write(quick, fill[:freeWindow])
-		if _, err := io.ReadFull(there, fill[:freeWindow]); err != nil {
+		write(quick, fill[:freeWindow/2])
+		if _, err := io.ReadFull(there, fill[:freeWindow/2]); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// A stream whose queue is never empty keeps nothing of what was read.
+func TestInboundKeepsNothing(t *testing.T) {
+	var in inbound
+	for i := range 100 {
+		if err := in.add(message{kind: kindData, number: uint64(i), data: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	array := in.queue
+	for range 99 {
+		in.remove(1)
+	}
+	for i, data := range array[:99] {
+		if data != nil {
+			t.Fatalf("message %d is kept", i)
 		}
 	}
 }

@@ -2,7 +2,11 @@ package relay
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
+
+	"github.com/ramainen/doit-socket/internal/budget"
 )
 
 // errFull reports that the table is at its limit or closed.
@@ -104,6 +108,22 @@ func (t *table) breakAll(why error, matches func(key) bool) {
 	for _, s := range matching {
 		s.fail(why, true)
 	}
+}
+
+// holders returns the streams of which much waits for a slow browser, for [budget.Budget.Relieve].
+func (t *table) holders() (list []budget.Holder) {
+	t.mu.Lock()
+	all := slices.Collect(maps.Values(t.streams))
+	t.mu.Unlock()
+	for _, s := range all {
+		s.mu.Lock()
+		charged := s.in.charged
+		s.mu.Unlock()
+		if charged > 0 {
+			list = append(list, budget.Holder{Bytes: charged, Cut: func() { s.fail(errMemory, true) }})
+		}
+	}
+	return list
 }
 
 // close makes open and accept refuse further streams.

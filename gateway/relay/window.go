@@ -6,8 +6,12 @@ import "github.com/ramainen/doit-socket/internal/budget"
 // stalled reader stops the writer once the window is full.
 const window = 256 << 10
 
-// freeWindow is how many bytes may wait for a reader before the budget counts them.
-const freeWindow = window / 4
+const (
+	// freeWindow is how many bytes may wait for a reader before the budget counts them.
+	freeWindow = window / 4
+	// messageBytes is about what a message takes in memory besides its data, in bytes.
+	messageBytes = 100
+)
 
 // An inbound is the reading direction of a stream. The stream's mu guards it.
 type inbound struct {
@@ -37,6 +41,7 @@ func (in *inbound) add(m message) error {
 // true when the peer has to be told how much was read: every quarter of a window.
 func (in *inbound) remove(n int) (tell bool) {
 	if in.queue[0] = in.queue[0][n:]; len(in.queue[0]) == 0 {
+		in.queue[0] = nil // the array would keep it
 		if in.queue = in.queue[1:]; len(in.queue) == 0 {
 			in.queue = nil
 		}
@@ -52,7 +57,8 @@ func (in *inbound) remove(n int) (tell bool) {
 // charge makes the budget count what waits beyond freeWindow, and nothing for a reader that keeps up.
 // It returns errMemory if there is no room for what is more than before.
 func (in *inbound) charge(b *budget.Budget) error {
-	more := max(0, int(in.bytes-in.read)-freeWindow) - in.charged //nolint:gosec // at most window
+	waiting := int(in.bytes-in.read) + len(in.queue)*messageBytes //nolint:gosec // at most window
+	more := max(0, waiting-freeWindow) - in.charged
 	if more > 0 && !b.Take(more) {
 		return errMemory
 	}

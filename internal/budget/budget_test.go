@@ -143,8 +143,8 @@ func (g gate) Read([]byte) (int, error) {
 
 // Those that hold the most are cut first, and no more than needed: bytes that are returned later count as returned.
 func TestRelieve(t *testing.T) {
-	b := New(1600) // 1500 may be used
-	b.Add(2000)
+	b := New(1600_000) // 1,500,000 may be used
+	b.Add(2000_000)
 	var cut []int
 	holder := func(bytes int, later bool) Holder {
 		return Holder{bytes, func() {
@@ -154,15 +154,24 @@ func TestRelieve(t *testing.T) {
 			}
 		}, later}
 	}
-	b.AddHolders(func() []Holder { return []Holder{holder(100, false), holder(200, false), holder(300, true)} })
-	b.List(250, func() { cut = append(cut, 250) })
-	b.List(400, func() { t.Error("cut after its end") }).End()
-	if n := b.Relieve(); n != 2 || !slices.Equal(cut, []int{300, 250}) {
+	b.AddHolders(func() []Holder {
+		return []Holder{holder(100_000, false), holder(200_000, false), holder(300_000, true)}
+	})
+	b.List(250_000, func() { cut = append(cut, 250_000) })
+	b.List(400_000, func() { t.Error("cut after its end") }).End()
+	if n := b.Relieve(); n != 2 || !slices.Equal(cut, []int{300_000, 250_000}) {
 		t.Errorf("%d are cut: %v", n, cut)
 	}
-	b.Return(550)
+	b.Return(550_000)
 	if n := b.Relieve(); n != 0 {
 		t.Errorf("%d are cut, though there is room", n)
+	}
+	b.Add(2000_000)
+	b.AddHolders(func() []Holder {
+		return []Holder{{leastCut - 1, func() { t.Error("one that holds little is cut") }, false}}
+	})
+	if n := b.Relieve(); n != 4 {
+		t.Errorf("%d are cut", n)
 	}
 }
 
@@ -179,7 +188,7 @@ func TestListingEnds(t *testing.T) {
 func TestReadAllIsCut(t *testing.T) {
 	b := New(1 << 20)
 	wait := make(gate)
-	body := io.MultiReader(bytes.NewReader(make([]byte, leastListed)), wait)
+	body := io.MultiReader(bytes.NewReader(make([]byte, leastCut)), wait)
 	ended := make(chan error)
 	go func() {
 		a := Account{Budget: b}
@@ -187,7 +196,7 @@ func TestReadAllIsCut(t *testing.T) {
 		_, err := ReadAll(body, &a, 1, func() { close(wait) })
 		ended <- err
 	}()
-	for b.Used() < leastListed {
+	for b.Used() < leastCut {
 		runtime.Gosched()
 	}
 	b.Add(2 << 20)

@@ -9,12 +9,8 @@ import (
 // ErrFull reports that a budget had no room.
 var ErrFull = errors.New("the memory for requests is full: send again in a moment, or raise --max-memory")
 
-const (
-	// firstRead is the size of the first buffer of ReadAll, in bytes.
-	firstRead = 512
-	// leastListed is how many bytes ReadAll must hold to be cut by Relieve.
-	leastListed = 64 << 10
-)
+// firstRead is the size of the first buffer of ReadAll, in bytes.
+const firstRead = 512
 
 // ReadAll reads r to its end and sets a to the size of the buffer, times copies: the caller makes that many copies of
 // what it reads. The buffer grows as bytes arrive, so a reader that announces much and sends nothing costs nothing. It
@@ -47,7 +43,7 @@ func ReadAll(r io.Reader, a *Account, copies int, cut func()) (body []byte, err 
 		}
 		body = append(make([]byte, 0, grown), body...)
 		a.Set(grown * copies)
-		if held := grown * copies; held >= leastListed {
+		if held := grown * copies; held >= leastCut {
 			listing.End()
 			listing = a.Budget.List(held, func() { gone.Store(true); cut() })
 		}

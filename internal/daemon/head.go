@@ -19,6 +19,8 @@ const (
 	// maxHeads bounds what all heads have beyond freeHead, in bytes, while they are
 	// read and their requests are answered.
 	maxHeads = 32 << 20
+	// emitHeads is the part of maxHeads that is kept for the listener of emits.
+	emitHeads = 4
 )
 
 // A head is what has been read of a request's head. Only the goroutine of
@@ -83,8 +85,12 @@ func (c *connection) chargeHead() bool {
 	if more <= 0 {
 		return true
 	}
+	limit := c.connections.limits.heads
+	if !c.listener.emits {
+		limit -= limit / emitHeads
+	}
 	c.charged.Add(more)
-	return c.connections.heads.Add(more) <= c.connections.limits.heads
+	return c.connections.heads.Add(more) <= limit
 }
 
 // forgetHead uncharges the head: its request is answered, or the connection is

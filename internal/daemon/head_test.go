@@ -60,10 +60,11 @@ func TestHeaderFields(t *testing.T) {
 }
 
 // All heads together, while they are read and while their requests wait, have a
-// bounded size. When they are gone, there is room again.
+// bounded size. When they are gone, there is room again. A quarter is kept for the
+// listener of emits.
 func TestHeadsAreBounded(t *testing.T) {
 	wait := make(chan struct{})
-	p, s := limited(t, connectionLimits{all: 100, heads: 256 << 10}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	p, s := limited(t, connectionLimits{all: 100, heads: 320 << 10}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/poll" {
 			<-wait
 		}
@@ -81,6 +82,11 @@ func TestHeadsAreBounded(t *testing.T) {
 	if status := call(t, s, "127.0.0.1").get("/"); status != 200 {
 		t.Errorf("a short one: %d", status)
 	}
+	php := &connection{connections: p.shared, listener: &listener{emits: true}}
+	if php.head.bytes = 60 << 10; !php.chargeHead() {
+		t.Error("a head of PHP is refused")
+	}
+	php.forgetHead()
 	close(wait)
 	if answer, _ := poll.answer(); answer.StatusCode != 200 {
 		t.Error(answer.StatusCode)

@@ -27,6 +27,11 @@ const (
 	// (net.ipv4.tcp_wmem). At a round trip of 100 ms such a buffer passes about a
 	// megabyte a second, far more than a page's events.
 	sendBuffer = 64 << 10
+	// unreadTimeout is how long the peer of a connection may take nothing of what the
+	// kernel has to send. It bounds how long a connection that is closed stays in the
+	// kernel's memory. It is above the time of a heartbeat, 45 s, so that a browser
+	// whose network is away for less stays connected.
+	unreadTimeout = time.Minute
 	// fileRetry is the pause before the next attempt to accept if no file is left.
 	fileRetry = 50 * time.Millisecond
 	// reserveTime is how long an attempt to accept with the file in reserve waits
@@ -112,6 +117,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			why = l.admit(c)
 		}
 		if why == admitted {
+			setUserTimeout(tcp, unreadTimeout)
 			return c, nil
 		}
 		l.refuse(c, why)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/ramainen/doit-socket/internal/natstest"
+
+	"golang.org/x/sys/unix"
 )
 
 // The kernel holds a bounded number of bytes for a reader that stalls.
@@ -31,11 +33,15 @@ func TestSendBuffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	size, taken := 0, 0
+	size, taken, timeout := 0, 0, 0
 	if err := raw.Control(func(fd uintptr) {
 		size, _ = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF)
+		timeout, _ = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
 	}); err != nil {
 		t.Fatal(err)
+	}
+	if timeout != 60_000 {
+		t.Errorf("the kernel keeps what is not read for %d ms", timeout)
 	}
 	if size != 2*sendBuffer {
 		t.Errorf("the send buffer is %d, want %d", size, 2*sendBuffer)

@@ -22,7 +22,7 @@ const (
 
 // MemoryConfig bounds the memory of the process.
 type MemoryConfig struct {
-	MaxMemory int64 `placeholder:"BYTES" help:"Most bytes that may wait for slow browsers, for delivery, or to be read completely, all together. Beyond it new requests are refused, and the sockets with the longest queues are closed. The default is half of what the process may use, which is the least of GOMEMLIMIT, and nine tenths of the limit of its cgroup and of the machine's memory."`
+	MaxMemory int64 `placeholder:"BYTES" help:"Most bytes that may wait for slow browsers, for delivery, or to be read completely, all together. Beyond it new requests are refused, and what holds the most is cut: sockets with long queues, incomplete messages and bodies. The default is half of what the process may use, which is the least of GOMEMLIMIT, and nine tenths of the limit of its cgroup and of the machine's memory."`
 }
 
 // Validate returns an error if the bound is out of range.
@@ -67,7 +67,7 @@ func memoryMetrics(b *budget.Budget) []prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
 	}
 	return []prometheus.Collector{
-		gauge("doit_memory_used_bytes", "Bytes that count for --max-memory now: queues of slow sockets, full send buffers, incomplete messages and bodies, answers under way, events that wait for delivery.", b.Used),
+		gauge("doit_memory_used_bytes", "Bytes that count for --max-memory now: queues of slow sockets, full send buffers, incomplete messages and bodies, answers under way, events that wait for delivery, registrations that wait.", b.Used),
 		gauge("doit_memory_limit_bytes", "The bound of doit_memory_used_bytes: --max-memory.", b.Limit),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "doit_memory_refused_total",

@@ -4,6 +4,9 @@ import (
 	"math"
 	"net"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // fileLimit returns how many files the process may have open, or 0 if that is
@@ -21,6 +24,19 @@ func fileLimit() int {
 // it.
 func setSendBuffer(fd uintptr, bytes int) {
 	_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, bytes) //nolint:gosec // a descriptor
+}
+
+// setUserTimeout sets how long the peer may acknowledge nothing, or take nothing,
+// of what was sent before the kernel resets the connection, also after Close. A
+// listening socket does not pass it on to the connections that it accepts.
+func setUserTimeout(c *net.TCPConn, t time.Duration) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t.Milliseconds())) //nolint:gosec // a descriptor
+	})
 }
 
 // discard discards the bytes that have arrived. It does not wait for more.

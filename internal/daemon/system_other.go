@@ -2,7 +2,10 @@
 
 package daemon
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // The functions of system_linux.go on other systems, which are for developing
 // only: the number of files is not looked up, send buffers have the system's
@@ -11,5 +14,7 @@ import "net"
 func fileLimit() int { return 0 }
 
 func setSendBuffer(uintptr, int) {}
+
+func setUserTimeout(*net.TCPConn, time.Duration) {}
 
 func discard(*net.TCPConn) {}
