@@ -102,9 +102,10 @@ type crowd struct {
 	emitter *emitter
 	ids     []string
 
+	emits int // of the goroutine of emit
+
 	mu sync.Mutex
 	// Guarded by mu.
-	emits  int
 	open   map[int]time.Time // emits that were not heard yet, by number
 	took   times
 	faults map[string]int
@@ -167,27 +168,30 @@ func (c *crowd) hear(page *siotest.Page, stop <-chan struct{}) {
 	}
 }
 
-// emit emits to random pages until end.
+// emit emits to random pages until end. It catches up where this process was late.
 func (c *crowd) emit(rate int, end <-chan struct{}) {
 	var emitting sync.WaitGroup
 	defer emitting.Wait()
+	began := time.Now()
 	for tick := time.Tick(time.Second / time.Duration(rate)); ; {
 		select {
 		case <-tick:
 		case <-end:
 			return
 		}
-		c.mu.Lock()
-		number := c.emits
-		c.emits++
-		c.open[number] = time.Now()
-		c.mu.Unlock()
-		emitting.Go(func() {
-			id := c.ids[rand.IntN(len(c.ids))]
-			if status, answer := c.emitter.emit([]string{id}, "s", fmt.Sprint(number)); answer != "OK" {
-				c.fault(fmt.Sprintf("answered %d %s", status, answer))
-			}
-		})
+		for due := int(time.Since(began).Seconds() * float64(rate)); c.emits < due; {
+			number := c.emits
+			c.mu.Lock()
+			c.emits++
+			c.open[number] = time.Now()
+			c.mu.Unlock()
+			emitting.Go(func() {
+				id := c.ids[rand.IntN(len(c.ids))]
+				if status, answer := c.emitter.emit([]string{id}, "s", fmt.Sprint(number)); answer != "OK" {
+					c.fault(fmt.Sprintf("answered %d %s", status, answer))
+				}
+			})
+		}
 	}
 }
 
