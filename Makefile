@@ -143,7 +143,7 @@ borders:
 	never ./gateway/ws        "zishang520|nats-io|$$module/"
 	never ./gateway/eio       "zishang520|nats-io|$$module/(ingest|gateway/(sio|hub|relay|node)|internal/(wire|daemon|origin))"
 	never ./gateway/hub       "zishang520|nats-server|gin-gonic|$$module/(ingest|gateway/(sio|eio|ws|relay|node)|internal/(visitor|daemon))"
-	never ./gateway/relay     "zishang520|nats-server|gin-gonic|$$module/"
+	never ./gateway/relay     "zishang520|nats-server|gin-gonic|$$module/(ingest|gateway|embedded|internal/(clock|daemon|origin|router|visitor|wire))"
 	never ./gateway/sio       "nats-server|gin-gonic/gin$$|$$module/(ingest|embedded|gateway/(relay|node)|internal/daemon)"
 	never ./gateway/node      "nats-server|$$module/(ingest|embedded|internal/daemon)"
 	never ./gateway           "nats-server|$$module/(ingest|embedded)"
