@@ -32,10 +32,6 @@ const bodyTimeout = 30 * time.Second
 // memory for 32 times WriteTimeout at most.
 const piece = 64 << 10
 
-// smallAnswer is how large an answer must be to be cut when the memory is full, in
-// bytes. Most answers need not be listed.
-const smallAnswer = 16 << 10
-
 // A poll is the state that a session's requests share. At most one GET waits, at
 // most one is being answered from the queue, and at most one POST is handled. It
 // is guarded by Session.mu.
@@ -121,7 +117,7 @@ func (p polling) answer(w http.ResponseWriter, frames []*Frame) {
 	w.Header().Set("Content-Length", strconv.Itoa(size))
 	control := http.NewResponseController(w)
 	var cut atomic.Bool
-	if size > smallAnswer {
+	if size >= budget.LeastCut {
 		defer p.list(size, control.SetWriteDeadline, &cut)()
 	}
 	extend := func() { _ = control.SetWriteDeadline(time.Now().Add(p.server.WriteTimeout)) }

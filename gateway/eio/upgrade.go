@@ -24,7 +24,7 @@ const upgradeTimeout = 10 * time.Second
 // Source: engine.io-protocol, "Upgrade".
 type upgrade struct {
 	stage  stage
-	quiet  uint8      // frames of the websocket that said nothing
+	quiet  uint8      // frames without a message that the websocket has sent
 	socket *websocket // that asks to take over; nil before probing
 }
 
@@ -110,7 +110,7 @@ func (k *websocket) attach() bool {
 // packet that is not part of the upgrade ends the upgrade.
 func (k *websocket) receiveProbing(p packet) {
 	switch {
-	case p.kind == countedOnly && k.isQuietEnough():
+	case p.kind == countedOnly && k.countQuiet():
 	case p.kind == packetPing && string(p.data) == "probe" && k.answerProbe():
 	case p.kind == packetUpgrade && k.takeOver():
 	default:
@@ -118,9 +118,9 @@ func (k *websocket) receiveProbing(p packet) {
 	}
 }
 
-// isQuietEnough counts a frame that says nothing. It returns false beyond
-// maxQuiet: --max-frames does not limit a websocket before it is the transport.
-func (k *websocket) isQuietEnough() bool {
+// countQuiet counts a frame without a message. It returns false beyond maxQuiet:
+// --max-frames does not limit a websocket before it is the transport.
+func (k *websocket) countQuiet() (allowed bool) {
 	s := k.session
 	s.mu.Lock()
 	defer s.mu.Unlock()

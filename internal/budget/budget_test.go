@@ -168,7 +168,7 @@ func TestRelieve(t *testing.T) {
 	}
 	b.Add(2000_000)
 	b.AddHolders(func() []Holder {
-		return []Holder{{leastCut - 1, func() { t.Error("one that holds little is cut") }, false}}
+		return []Holder{{LeastCut - 1, func() { t.Error("one that holds little is cut") }, false}}
 	})
 	if n := b.Relieve(); n != 4 {
 		t.Errorf("%d are cut", n)
@@ -188,7 +188,7 @@ func TestListingEnds(t *testing.T) {
 func TestReadAllIsCut(t *testing.T) {
 	b := New(1 << 20)
 	wait := make(gate)
-	body := io.MultiReader(bytes.NewReader(make([]byte, leastCut)), wait)
+	body := io.MultiReader(bytes.NewReader(make([]byte, LeastCut)), wait)
 	ended := make(chan error)
 	go func() {
 		a := Account{Budget: b}
@@ -196,7 +196,7 @@ func TestReadAllIsCut(t *testing.T) {
 		_, err := ReadAll(body, &a, 1, func() { close(wait) })
 		ended <- err
 	}()
-	for b.Used() < leastCut {
+	for b.Used() < LeastCut {
 		runtime.Gosched()
 	}
 	b.Add(2 << 20)

@@ -43,7 +43,7 @@ func ReadAll(r io.Reader, a *Account, copies int, cut func()) (body []byte, err 
 		}
 		body = append(make([]byte, 0, grown), body...)
 		a.Set(grown * copies)
-		if held := grown * copies; held >= leastCut {
+		if held := grown * copies; held >= LeastCut {
 			listing.End()
 			listing = a.Budget.List(held, func() { gone.Store(true); cut() })
 		}

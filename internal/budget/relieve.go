@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// leastCut is how many bytes a holder must have to be cut. What fills the memory otherwise, in holders that cannot be
+// LeastCut is how many bytes a holder must have to be cut by [Budget.Relieve]. What fills the memory otherwise, in holders that cannot be
 // cut or in very many small ones, must not cost everybody who has a little.
-const leastCut = 16 << 10
+const LeastCut = 16 << 10
 
 // A Holder holds bytes of a budget and can give them back.
 type Holder struct {
@@ -84,7 +84,7 @@ func (l *Listing) cutNow() {
 	}
 }
 
-// Relieve cuts holders of at least leastCut bytes, those of the most bytes first, until [Budget.Excess] is zero. It
+// Relieve cuts holders of at least [LeastCut] bytes, those of the most bytes first, until [Budget.Excess] is zero. It
 // returns how many it has cut.
 func (b *Budget) Relieve() (cut int) {
 	if b.Excess() == 0 {
@@ -94,7 +94,7 @@ func (b *Budget) Relieve() (cut int) {
 	slices.SortFunc(all, func(x, y Holder) int { return cmp.Compare(y.Bytes, x.Bytes) })
 	later := int64(0)
 	for _, h := range all {
-		if h.Bytes < leastCut || b.Excess() <= later {
+		if h.Bytes < LeastCut || b.Excess() <= later {
 			break
 		}
 		h.Cut()

@@ -31,7 +31,9 @@ const (
 // kept-alive. So strangers that say nothing lose their connections before PHP
 // and browsers lose those that they use again, and a flood of new connections
 // does not take one that was used a moment ago. A head that comes slowly does
-// not make a connection younger.
+// not make a connection younger. A connection at the listener of emits makes
+// room for a browser only if both have the same address and that is at its limit,
+// or if no file is left.
 //
 // It is safe for concurrent use.
 type connections struct {
