@@ -192,7 +192,8 @@ func TestBudget(t *testing.T) {
 	}
 	slow, there := join(t, a, b, accepted)
 	write(slow, fill)
-	natstest.Await(t, "what waits to count", func() bool { return b.Budget.Used() == int64(len(fill)-freeWindow+len(fill)/maxData*messageBytes) })
+	full := func() bool { return b.Budget.Used() == int64(len(fill)-freeWindow+len(fill)/maxData*messageBytes) }
+	natstest.Await(t, "what waits to count", full)
 	if _, err := io.ReadFull(there, fill); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,7 @@ func TestBudget(t *testing.T) {
 	}
 
 	write(slow, fill)
-	natstest.Await(t, "what waits to count", func() bool { return b.Budget.Used() > 0 })
+	natstest.Await(t, "what waits to count", full)
 	rest := 64<<20 - int(b.Budget.Used())
 	if !b.Budget.Take(rest) {
 		t.Fatal("there is no room")
@@ -216,7 +217,7 @@ func TestBudget(t *testing.T) {
 
 	slow, _ = join(t, a, b, accepted)
 	write(slow, fill)
-	natstest.Await(t, "what waits to count", func() bool { return b.Budget.Used() > 0 })
+	natstest.Await(t, "what waits to count", full)
 	b.Budget.Add(64 << 20)
 	if n := b.Budget.Relieve(); n != 1 {
 		t.Errorf("%d are cut", n)

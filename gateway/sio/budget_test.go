@@ -15,6 +15,7 @@ import (
 	"github.com/ramainen/doit-socket/internal/natstest"
 	"github.com/ramainen/doit-socket/internal/siotest"
 	"github.com/ramainen/doit-socket/internal/visitor"
+	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 // A registration costs its session a token for each id, and its address and the node one for each new id. It waits for
@@ -203,7 +204,13 @@ func TestRegistrationsThatWaitKeepNoFrame(t *testing.T) {
 				p.Send(packet)
 			}
 		}
-		natstest.Await(t, "registrations to wait", func() bool { return b.pending.Load() > pages*maxPending*256 })
+		subject, err := wire.Subject("", "42")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// All of them, so that no frame is still being read.
+		all := int64(pages * maxPending * (256 + 48 + len(subject)))
+		natstest.Await(t, "registrations to wait", func() bool { return b.pending.Load() == all })
 		if grown := heap() - before; grown > 8<<20 {
 			t.Errorf("%d registrations hold %d KiB", pages*maxPending, grown>>10)
 		}
