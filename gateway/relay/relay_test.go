@@ -192,7 +192,7 @@ func TestBudget(t *testing.T) {
 	}
 	slow, there := join(t, a, b, accepted)
 	write(slow, fill)
-	full := func() bool { return b.Budget.Used() == int64(len(fill)-freeWindow+len(fill)/maxData*messageBytes) }
+	full := func() bool { return b.Budget.Used() > int64(len(fill)-freeWindow) } // with what the messages take
 	natstest.Await(t, "what waits to count", full)
 	if _, err := io.ReadFull(there, fill); err != nil {
 		t.Fatal(err)
