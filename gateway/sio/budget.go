@@ -27,8 +27,10 @@ type budget struct {
 
 	addresses visitor.Buckets
 
-	mu   sync.Mutex
-	node visitor.Bucket // guarded by mu
+	mu sync.Mutex
+	// Guarded by mu.
+	node     visitor.Bucket
+	spending visitor.Spending // new ids
 }
 
 func newBudget(c Config) *budget {
@@ -52,12 +54,27 @@ func (b *budget) spend(session *visitor.Bucket, address netip.Addr, ids, fresh i
 	if nodeWait > maxDelay {
 		return 0, &overBudget{reasonNodeRate, "all pages together have", nodeWait}
 	}
+	if b.tooMuch(address, now, fresh) {
+		return 0, &overBudget{reasonNodeRate, "all pages together have", visitor.Burst}
+	}
 	addressWait := b.addresses.Borrow(address, b.perAddress, fresh, maxDelay)
 	if addressWait > maxDelay {
 		return 0, &overBudget{reasonAddressRate, "the pages of this address have", addressWait}
 	}
 	b.node = node
+	b.spending.Add(address, now, fresh)
 	return max(wait, nodeWait, addressWait), nil
+}
+
+// tooMuch reports whether an address would have spent more than the node has left. So addresses that together ask for
+// more than the node has get equal parts of it, and a part is left for others: one rule for any number of them, as for
+// emits (ingest/publish/admission.go). What one page may register at once is never too much. The caller holds mu.
+func (b *budget) tooMuch(address netip.Addr, now int64, fresh int) bool {
+	if b.perAddress == 0 || b.perNode == 0 || fresh == 0 {
+		return false
+	}
+	share := max(b.node.Left(now, b.perNode), b.perSession*int(visitor.Burst/time.Second))
+	return b.spending.Of(address, now)+float64(fresh) > float64(share)
 }
 
 // check returns an [*overBudget] if the session has not even a token for one id. So a session that goes on after it was

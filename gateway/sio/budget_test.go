@@ -90,6 +90,46 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// Addresses that together register more new ids than the node allows get equal parts of it, and leave one for others,
+// who need not wait.
+func TestGreedyAddressesLeaveAPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const greedy = 40
+		b := newBudget(Config{MaxIDs: 32, MaxNewIDsPerAddress: 500, MaxNewIDs: 10_000})
+		address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}) }
+		var got [greedy]int
+		const rounds = 120
+		for range rounds {
+			for try := range 20 { // 640 ids a second each, whatever the answer
+				for i := range greedy {
+					if _, err := b.spend(new(visitor.Bucket), address((i+try)%greedy), 32, 32); err == nil {
+						got[(i+try)%greedy] += 32
+					}
+				}
+			}
+			time.Sleep(time.Second)
+			if wait, err := b.spend(new(visitor.Bucket), netip.MustParseAddr("198.51.100.7"), 1, 1); wait != 0 || err != nil {
+				t.Fatalf("a page of another address: wait %v, %v", wait, err)
+			}
+		}
+		all := 0
+		for i, n := range got {
+			all += n
+			if fair := rounds * 10_000 / greedy; n < fair*3/4 || n > fair*3/2 {
+				t.Errorf("address %d got %d, a fair part is %d", i, n, fair)
+			}
+		}
+		if all < rounds*9_500 {
+			t.Errorf("the node allows %d, and registered %d", rounds*10_000, all)
+		}
+		// A page of an address that has had its part may register what a page may, once the others are gone.
+		time.Sleep(time.Minute)
+		if wait, err := b.spend(new(visitor.Bucket), address(0), 320, 320); wait != 0 || err != nil {
+			t.Errorf("afterwards: wait %v, %v", wait, err)
+		}
+	})
+}
+
 // list returns n ids as a JSON list.
 func list(name string, n int) string {
 	ids := make([]string, n)

@@ -35,6 +35,12 @@ func (b Bucket) After(now int64, rate, n int) (after Bucket, wait time.Duration)
 	return Bucket(full), max(0, time.Duration(full-now-int64(Burst)))
 }
 
+// Left returns how many tokens the bucket has at the time now. rate is not 0.
+func (b Bucket) Left(now int64, rate int) int {
+	missing := max(0, int64(b)-now)
+	return int(max(0, int64(Burst)-missing) / (int64(time.Second) / int64(rate)))
+}
+
 // Full reports whether the bucket is full at the time now. It then equals a new
 // bucket.
 func (b Bucket) Full(now int64) bool { return int64(b) <= now }
