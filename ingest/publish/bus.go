@@ -24,6 +24,7 @@ const recountInterval = 50 * time.Millisecond
 type bus struct {
 	nc        *nats.Conn
 	recount   time.Duration // recountInterval, except in tests
+	patience  time.Duration // patience, except in tests
 	inbox     inbox
 	pending   *pendingEmits
 	collector *collector
@@ -38,7 +39,7 @@ type bus struct {
 
 func newBus(nc *nats.Conn, reg prometheus.Registerer) *bus {
 	b := &bus{
-		nc: nc, recount: recountInterval, inbox: newInbox(nc),
+		nc: nc, recount: recountInterval, patience: patience, inbox: newInbox(nc),
 		pending: newPendingEmits(), sender: newSender(nc), stability: newStability(nc),
 	}
 	b.stats = newStats(nc.NewInbox()+".", b.sender.small, b.stability.stable)
@@ -75,7 +76,8 @@ func (b *bus) close() {
 // every receiver gets the event. Nothing is passed to the sender once ctx has ended: select alone would not do, because
 // it chooses at random if the sender is ready, too.
 func (b *bus) carry(ctx context.Context, r request) ([]Outcome, error) {
-	number, e := b.pending.begin(r.subjects, r.policy)
+	pace := newPace(len(r.message.Payload), b.patience)
+	number, e := b.pending.begin(r.subjects, r.policy, pace.heard)
 	replies := b.inbox.emit(number)
 	unsent := make([]*nats.Msg, 0, len(r.subjects))
 	header := nats.Header(r.message.Header())
@@ -90,12 +92,21 @@ func (b *bus) carry(ctx context.Context, r request) ([]Outcome, error) {
 		done := e.done
 		var queue chan<- publication
 		var next publication
+		var late <-chan time.Time
 		if len(unsent) > 0 {
-			done, queue, next = nil, b.sender.queue(unsent[0]), publication{unsent[0], failed}
+			done = nil
+			if late = pace.wait(unsent[0]); late == nil {
+				queue, next = b.sender.queue(unsent[0]), publication{unsent[0], failed}
+			}
 		}
 		select {
 		case queue <- next:
+			pace.sent(unsent[0])
 			unsent = unsent[1:]
+		case <-pace.heard:
+			pace.answered()
+		case <-late:
+			pace.answered() // as good as: this answer is not waited for
 		case err := <-failed:
 			return b.pending.end(number, false, notSent(err))
 		case <-done:

@@ -116,7 +116,7 @@ func TestLateReceipts(t *testing.T) {
 	}
 	natstest.Await(t, "late receipt", func() bool { return counted(t, p.bus.collector.metrics.late) == 1 })
 	for range rememberedEmits + 10 {
-		number, _ := p.bus.pending.begin([]string{"user.42"}, FirstReceipt)
+		number, _ := p.bus.pending.begin([]string{"user.42"}, FirstReceipt, nil)
 		if _, err := p.bus.pending.end(number, true, nil); !errors.Is(err, ErrUnconfirmed) {
 			t.Fatal(err)
 		}

@@ -24,6 +24,8 @@ type pendingEmit struct {
 	done chan struct{} // closed once the policy is fulfilled, or every receiver has its final answer
 	zero chan struct{} // capacity 1: gets a token when a gateway answers zero sockets
 
+	heard chan<- struct{} // gets a token for each receiver that has been answered; nil if nobody wants to know
+
 	// Guarded by pendingEmits.mu.
 	receivers []receiver // not grown: others point to its elements
 	open      int        // receivers without a final answer
@@ -64,11 +66,12 @@ func newPendingEmits() *pendingEmits {
 	return &pendingEmits{emits: make(map[uint64]*pendingEmit), expired: make(map[uint64]int)}
 }
 
-// begin adds an emit. The caller ends it with end.
-func (p *pendingEmits) begin(subjects []string, policy Policy) (number uint64, e *pendingEmit) {
+// begin adds an emit. The caller ends it with end. heard gets a token when a receiver has its first answer, unless it
+// is full or nil.
+func (p *pendingEmits) begin(subjects []string, policy Policy, heard chan<- struct{}) (number uint64, e *pendingEmit) {
 	e = &pendingEmit{
 		policy: policy,
-		done:   make(chan struct{}), zero: make(chan struct{}, 1),
+		done:   make(chan struct{}), zero: make(chan struct{}, 1), heard: heard,
 		receivers: make([]receiver, len(subjects)),
 	}
 	for i, subject := range subjects {
@@ -201,6 +204,10 @@ func (p *pendingEmits) add(r *receiver, a answer) {
 	if r.heard == heardNothing {
 		p.silent.remove(r)
 		r.heard = heardZero
+		select {
+		case e.heard <- struct{}{}:
+		default:
+		}
 	}
 	r.unstable = r.unstable || a.unstable
 	switch {

@@ -40,7 +40,7 @@ func TestPendingEmit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, policy := range []Policy{FirstReceipt, AllReceivers} {
 				p := newPendingEmits()
-				number, e := p.begin([]string{"user.a", "user.b"}, policy)
+				number, e := p.begin([]string{"user.a", "user.b"}, policy, nil)
 				for _, s := range c.steps {
 					if got := p.answer(number, s.receiver, s.answer, false); got != accepted {
 						t.Fatalf("%+v: %v", s, got)

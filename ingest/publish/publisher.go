@@ -2,7 +2,7 @@
 // not known.
 //
 //	HTTP API ──Emit──▶ Publisher.Publish ──▶ carrier ──┬─▶ process.go ──▶ the gateway in this process
-//	                                                   └─▶ bus.go ──▶ sender.go ──▶ NATS subject user.<id>
+//	                                                   └─▶ bus.go, pace.go ──▶ sender.go ──▶ NATS subject user.<id>
 //	         ◀─[]Outcome────────────────── pending.go ◀── collector.go ◀──────────── receipts of the gateways
 //
 // Package legacy is the HTTP API, and does not use NATS itself. This package uses NATS, and does not know HTTP.

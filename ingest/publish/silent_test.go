@@ -58,7 +58,7 @@ func TestSilentReceivers(t *testing.T) {
 				for i := range to {
 					to[i] = subjects[random.IntN(len(subjects))]
 				}
-				p.begin(to, Policy(random.IntN(2)))
+				p.begin(to, Policy(random.IntN(2)), nil)
 			case 2:
 				p.answer(random.Uint64N(p.last+2), random.IntN(7), anyAnswer(), random.IntN(4) == 0)
 			case 3:
@@ -95,7 +95,7 @@ func TestGivenUpAmongManyReceivers(t *testing.T) {
 	const messages, most = 2000, 200 * time.Millisecond
 	p := newPendingEmits()
 	for i := range 200 {
-		p.begin(receivers(i, 1000), FirstReceipt)
+		p.begin(receivers(i, 1000), FirstReceipt, nil)
 	}
 	began := time.Now()
 	for range messages {
@@ -121,7 +121,7 @@ func TestPendingEmitsLeaveNothing(t *testing.T) {
 	p := newPendingEmits()
 	for range 5 {
 		for i := range 200 {
-			p.begin(receivers(i, each), FirstReceipt)
+			p.begin(receivers(i, each), FirstReceipt, nil)
 		}
 		for number := range p.emits {
 			_, _ = p.end(number, true, nil)
@@ -143,7 +143,7 @@ func BenchmarkPendingEmit(b *testing.B) {
 			p, subjects := newPendingEmits(), receivers(0, n)
 			b.ReportAllocs()
 			for b.Loop() {
-				number, _ := p.begin(subjects, AllReceivers)
+				number, _ := p.begin(subjects, AllReceivers, nil)
 				for i := range subjects {
 					p.answer(number, i, answer{sockets: 1}, false)
 				}
@@ -158,7 +158,7 @@ func BenchmarkPendingEmit(b *testing.B) {
 func BenchmarkGivenUp(b *testing.B) {
 	p := newPendingEmits()
 	for i := range 200 {
-		p.begin(receivers(i, 1000), FirstReceipt)
+		p.begin(receivers(i, 1000), FirstReceipt, nil)
 	}
 	subject := []byte("user." + strings.Repeat("x", 10))
 	for b.Loop() {
