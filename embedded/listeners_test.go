@@ -135,3 +135,30 @@ func TestEnd(t *testing.T) {
 	}
 	_ = again.Close()
 }
+
+// Without --open the private listener of emits, too, takes nothing that was forwarded or that another site's page has
+// sent. With --open it takes both.
+func TestStrangersAtTheEmitListener(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		args := []string{"--emit-listen", "127.0.0.1:0"}
+		if open {
+			args = append(args, "--open")
+		}
+		url := urlIn(t, serve(t, args...), `file_get_contents\('`) + "/emit?id=1&message=e"
+		for name, value := range map[string]string{"X-Forwarded-For": "192.0.2.1", "Origin": "https://evil.example", "Accept": "*/*"} {
+			r, err := http.NewRequest(http.MethodGet, url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set(name, value)
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if want := map[bool]int{true: 200, false: 403}[open || name == "Accept"]; resp.StatusCode != want {
+				t.Errorf("open %v, %s: %d, want %d", open, name, resp.StatusCode, want)
+			}
+		}
+	}
+}

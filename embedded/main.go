@@ -14,6 +14,7 @@ import (
 	"github.com/ramainen/doit-socket/ingest/legacy"
 	"github.com/ramainen/doit-socket/ingest/publish"
 	"github.com/ramainen/doit-socket/internal/daemon"
+	"github.com/ramainen/doit-socket/internal/origin"
 )
 
 const name = "doit-socket"
@@ -108,6 +109,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	daemon.MountPages(router, browser.Routes(cfg.EmitListen == ""))
 	emits := legacy.New(cfg.Ingest, publisher, p.Log, p.Metrics)
 	emits.Budget = p.Budget
+	emits.Local, emits.Origins = !cfg.Open, origin.NewPolicy(cfg.Gateway.Origins)
 	emitURL := public.URL()
 	if cfg.EmitListen == "" {
 		emits.Mount(router)

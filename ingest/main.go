@@ -61,6 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	router := p.NewRouter()
 	emits := legacy.New(cfg.Ingest, publisher, p.Log, p.Metrics)
 	emits.Budget = p.Budget
+	emits.Local = !cfg.Open
 	emits.Mount(router)
 	public.Serve(router, p.Log, fail)
 	stopAdmin, err := p.ServeAdmin(fail)

@@ -52,6 +52,10 @@ func costlyRequests() map[string]costly {
 	post := func(body string) costly {
 		return costly{http.MethodPost, "", "application/x-www-form-urlencoded", body}
 	}
+	object := func(body string) costly { return costly{http.MethodPost, "", "application/json", body} }
+	parts := func(body string) costly {
+		return costly{http.MethodPost, "", "multipart/form-data; boundary=b", body + "--b\nContent-Disposition:;name=message\n\ne\n--b--"}
+	}
 	get := func(query string) costly { return costly{method: http.MethodGet, query: query} }
 	requests := map[string]costly{
 		"one receiver":              post("id=u&message=e"),
@@ -67,6 +71,16 @@ func costlyRequests() map[string]costly {
 		"escaped JSON":              post("id=u&message=e&data=%22" + strings.Repeat("%5Cn", 1<<18) + "%22"),
 		"control characters":        post("id=u&message=" + strings.Repeat("\x01", 1<<20)),
 		"nested data":               post("id=u&message=e&data" + strings.Repeat("[0]", 32) + "=" + strings.Repeat("1", 1<<20)),
+		"JSON, one receiver":        object(`{"id":"u","message":"e"}`),
+		"JSON, 1000 receivers":      object(`{"id":[` + ids(1000, `"%x",`) + `1],"message":""}`),
+		"JSON, deep data":           object(`{"id":"u","message":"e","data":` + strings.Repeat("[", 9998) + strings.Repeat("]", 9998) + "}"),
+		"JSON, flat data":           object(`{"id":"u","message":"e","data":[` + strings.Repeat("0,", 1<<19) + "0]}"),
+		"JSON, members":             object(`{"id":"u","message":"e"` + strings.Repeat(`,"":0`, 1<<20/5) + "}"),
+		"JSON, escaped members":     object(`{"id":"u","message":"e"` + strings.Repeat(`,"\u0069":0`, 1<<20/11) + "}"),
+		"multipart, one receiver":   parts("--b\nContent-Disposition:;name=id\n\nu\n"),
+		"multipart, 9990 parts":     parts(ids(9990, "--b\nContent-Disposition:;name=id[]\n\n%x\n")),
+		"multipart, 9990 no parts":  parts("--b\nContent-Disposition:;name=id\n\nu\n" + strings.Repeat("--b\n\n\n", 9990)),
+		"multipart, delimiters":     parts("--b\nContent-Disposition:;name=id\n\nu" + strings.Repeat("\n--b.", 1<<20/5) + "\n"),
 		"GET of short names":        get("id=u&message=e&" + shortNames(header)),
 		"GET of one name":           get("id=u&message=e&" + strings.Repeat("a&", header/2)),
 		"GET of control characters": get("id=u&message=e&a=" + strings.Repeat("%01", header/3)),

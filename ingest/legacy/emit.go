@@ -2,14 +2,9 @@ package legacy
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -18,125 +13,59 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// smallBody is the largest Content-Length, in bytes, for which the whole buffer is allocated before reading. A larger
-// buffer grows as the body arrives, so that a client cannot make the server allocate by a header alone.
-const smallBody = 4 << 10
-
-// escapedByte is how many bytes of a form stand for one byte of an event at most.
-const escapedByte = 3
-
-// bodyCopies is how often a part of a body is in memory at most: as it was read, decoded, and as the payload.
-const bodyCopies = 3
-
 // emit answers a request for /emit of any method. The body of the answer is always OK or ERROR.
 func (a *API) emit(c *gin.Context) {
-	var ok bool
-	var err error
-	switch c.Request.Method {
-	case http.MethodPost:
-		ok, err = a.post(c.Writer, c.Request)
-	case http.MethodGet:
-		ok, err = a.get(c.Request)
-	default:
-		err = errMethod
-	}
+	ok, err := a.take(c)
 	a.answer(c, ok, err)
 }
 
-// post emits the event of a form with the fields id, message and data (JSON). Each field is taken from the body, or
-// from the query string if the body does not have it. post reports whether a socket took the event.
+// take handles a request for /emit. It reports whether the answer is OK. An error may come with an OK: it then says
+// what of the emit was lost, and its status is 200.
+func (a *API) take(c *gin.Context) (ok bool, err error) {
+	if err := a.admit(c.Request); err != nil {
+		return false, err
+	}
+	switch c.Request.Method {
+	case http.MethodPost:
+		return a.post(c.Writer, c.Request)
+	case http.MethodGet:
+		return a.get(c.Request)
+	}
+	return false, errMethod
+}
+
+// post emits the event of a body, a form, JSON or multipart, with the fields id, message and data. Each field is taken
+// from the body, or from the query string if the body does not have it. post reports whether a socket took the event.
 func (a *API) post(w http.ResponseWriter, r *http.Request) (reached bool, err error) {
 	held := budget.Account{Budget: a.Budget}
 	defer held.Close()
-	body, err := a.readBody(w, r, &held)
+	f, n, err := a.readPost(w, r, &held)
 	if err != nil {
 		return false, err
 	}
-	params, err := parseParams(r, body)
+	reached, err = a.publish(r, f.ids, f.event, f.data)
+	return reached, n.remark(reached, err)
+}
+
+// readPost reads a POST. It is a function of its own so that the body, and what was parsed of it, is forgotten while the
+// emit waits for its receipts.
+func (a *API) readPost(w http.ResponseWriter, r *http.Request, held *budget.Account) (fields, notes, error) {
+	body, err := a.readBody(w, r, held)
 	if err != nil {
-		return false, err
+		return fields{}, notes{}, err
 	}
-	ids, hasID := params.texts("id")
-	event, hasEvent := params.text("message")
-	if !hasID || !hasEvent {
-		return false, nil
+	p, err := parsePost(r, body)
+	if err != nil {
+		return fields{}, notes{}, err
 	}
-	data, ok := params.text("data")
-	if !ok {
-		data = "{}"
+	if err := p.missing(); err != nil {
+		return fields{}, notes{}, err
 	}
-	return a.publish(r, ids, event, []byte(data))
-}
-
-// readBody reads the body of a POST, and counts one that is not small in held. The HTTP server's timeouts bound how long
-// it waits.
-func (a *API) readBody(w http.ResponseWriter, r *http.Request, held *budget.Account) (body []byte, err error) {
-	if r.ContentLength > a.config.MaxBody {
-		return nil, errTooLarge // without reading: a client that sent "Expect: 100-continue" then does not send the body
+	n := p.notes()
+	if p.data == nil {
+		p.data = []byte("{}")
 	}
-	// Without reading, too: a megabyte takes milliseconds to read and to parse, and a client that is refused comes again.
-	if err := a.publisher.MayPublish(peer(r), r.ContentLength/escapedByte); err != nil {
-		return nil, err
-	}
-	switch {
-	case r.ContentLength >= 0 && r.ContentLength <= smallBody:
-		body = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(r.Body, body)
-	default:
-		cut := func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) }
-		body, err = budget.ReadAll(http.MaxBytesReader(w, r.Body, a.config.MaxBody), held, bodyCopies, cut)
-	}
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, errTooLarge
-	case errors.Is(err, budget.ErrFull):
-		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", errBody, err)
-	}
-	return body, nil
-}
-
-// params are the forms of a POST: [0] is the body, [1] the query string. A lookup prefers the body.
-type params [2]form
-
-func parseParams(r *http.Request, body []byte) (p params, err error) {
-	if isForm(r.Header.Get("Content-Type")) {
-		if p[0], err = parseForm(string(body)); err != nil {
-			return p, err
-		}
-	}
-	if r.URL.RawQuery != "" {
-		p[1], err = parseForm(r.URL.RawQuery)
-	}
-	return p, err
-}
-
-func (p params) text(name string) (string, bool) {
-	text, ok := p[0].text(name)
-	if !ok {
-		text, ok = p[1].text(name)
-	}
-	return text, ok
-}
-
-func (p params) texts(name string) ([]string, bool) {
-	texts, ok := p[0].texts(name)
-	if !ok {
-		texts, ok = p[1].texts(name)
-	}
-	return texts, ok
-}
-
-// isForm reports whether a body of this Content-Type is read as an urlencoded form. An empty type counts as a form,
-// because PHP's stream functions send no Content-Type unless the page sets one.
-func isForm(contentType string) bool {
-	if contentType == "" {
-		return true
-	}
-	kind, _, _ := mime.ParseMediaType(contentType)
-	return kind == "application/x-www-form-urlencoded"
+	return p.fields, n, nil
 }
 
 // get emits the event of a query string. It reports true for every emit that was sent, even if no socket took it: the
@@ -156,15 +85,24 @@ func (a *API) get(r *http.Request) (sent bool, err error) {
 		}
 	}
 	switch {
-	case len(id) == 0 || len(event) == 0:
-		return false, nil
+	case len(id) == 0:
+		return false, missingInQuery("id", r.URL.RawQuery)
+	case len(event) == 0:
+		return false, missingInQuery("message", r.URL.RawQuery)
 	case len(id) > 1 || len(event) > 1:
-		return true, nil // nothing to send: the original took a list for the name of an empty room and answered OK
+		return true, errListInGet // nothing is sent: the original took a list for the name of an empty room, and answered OK
 	case id[0] == "":
-		return false, nil
+		return false, errEmptyID
 	}
-	_, err = a.publish(r, id, event[0], queryData(kept))
-	return err == nil, err
+	data := queryData(kept)
+	var lost error
+	if replacedInQuery(r.URL.RawQuery, id[0], event[0], data) {
+		lost = errNotUTF8Query
+	}
+	if _, err = a.publish(r, id, event[0], data); err != nil {
+		return false, err
+	}
+	return true, lost
 }
 
 // queryData returns the event's argument of a GET as JSON: an object of strings with all parameters but id and message,

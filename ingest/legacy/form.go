@@ -1,14 +1,14 @@
 package legacy
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 const (
-	// maxParameters is the largest number of parameters, the parts between ampersands, in one form.
+	// maxParameters is the largest number of parameters, the parts between ampersands, in one form, and of parts in one
+	// multipart body.
 	maxParameters = 10_000
 
 	// maxDepth is how many bracket groups of a key are nested. The rest of the key is taken as one name.
@@ -19,17 +19,19 @@ const (
 	minArrayLimit = 100
 )
 
-var errTooManyParameters = errors.New("too many parameters")
-
 // form is an urlencoded body, or the query string of a POST. It is parsed as Express 4 did: by body-parser with
 // extended: true, which calls the npm package qs (6.17) with allowPrototypes, a depth of 32 and an arrayLimit of at
 // least 100.
 //
 // A value is a text, a list of values or a map of values. Each call of text or texts decodes it again. Their argument
 // must not be empty, a number or "__proto__": what qs does with those is not implemented.
+//
+// A multipart body is a form, too, whose values are plain: they have no escapes.
 type form struct {
 	fields     []field
 	arrayLimit int
+	plain      bool
+	replaced   bool // invalid UTF-8 became U+FFFD
 }
 
 // field is one parameter of a form: key is decoded, raw is the value as it was sent.
@@ -48,7 +50,10 @@ func parseForm(body string) (form, error) {
 		fields:     make([]field, 0, parameters),
 		arrayLimit: max(minArrayLimit, parameters),
 	}
-	body = validUTF8(strings.TrimPrefix(body, "\ufeff"))
+	body = strings.TrimPrefix(body, "\ufeff")
+	if f.replaced = !utf8.ValidString(body); f.replaced {
+		body = validUTF8(body)
+	}
 	for part := range strings.SplitSeq(body, "&") {
 		key, raw := cutField(part)
 		if key = unescape(key); key != "" {
@@ -95,7 +100,7 @@ func (f form) value(name string) (value, bool) {
 		return value{}, false
 	}
 	if only := f.fields[first]; named == 1 && only.key == name {
-		return value{text: unescape(only.raw)}, true
+		return value{text: f.decode(only.raw)}, true
 	}
 
 	// As qs does: first collect the values of equal keys into lists, then expand the bracket groups of each key.
@@ -104,7 +109,7 @@ func (f form) value(name string) (value, bool) {
 		if root, _, _ := cutRoot(field.key); root != name {
 			continue
 		}
-		k, v := key{number: notNumber, name: field.key}, value{text: unescape(field.raw)}
+		k, v := key{number: notNumber, name: field.key}, value{text: f.decode(field.raw)}
 		switch i := same.find(k); {
 		case i < 0:
 			same.set(k, v)
@@ -120,6 +125,14 @@ func (f form) value(name string) (value, bool) {
 		result = merge(result, f.nest(e), f.arrayLimit)
 	}
 	return result, true
+}
+
+// decode returns the text that a value stands for.
+func (f form) decode(raw string) string {
+	if f.plain {
+		return raw
+	}
+	return unescape(raw)
 }
 
 // nest wraps a value in the lists and maps that the bracket groups of its key describe, from the last group outwards.

@@ -1,6 +1,7 @@
 package legacy
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 )
@@ -60,10 +61,24 @@ func parseQuery(raw string) []param {
 	return params
 }
 
-// unescapeQuery decodes every complete escape of a text, as querystring.unescape does, and plus as space.
-func unescapeQuery(s string) string {
+// unescapeQuery decodes every complete escape of a text, as querystring.unescape does, and plus as space. Invalid UTF-8
+// becomes U+FFFD.
+func unescapeQuery(s string) string { return validUTF8(decodeQuery(s)) }
+
+// isUTF8 reports whether an urlencoded text is UTF-8 once it is decoded.
+func isUTF8(encoded string) bool { return utf8.ValidString(decodeQuery(encoded)) }
+
+// replacedInQuery reports whether a query string is not UTF-8, and what was read of it shows that.
+func replacedInQuery(rawQuery, id, event string, data []byte) bool {
+	const replacement = "\ufffd"
+	shows := bytes.Contains(data, []byte(replacement)) || strings.Contains(event, replacement) || strings.Contains(id, replacement)
+	return shows && !isUTF8(rawQuery)
+}
+
+// decodeQuery is unescapeQuery, but leaves what is not UTF-8.
+func decodeQuery(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
-		return validUTF8(strings.ReplaceAll(s, "+", " "))
+		return strings.ReplaceAll(s, "+", " ")
 	}
 	var b strings.Builder
 	b.Grow(len(s))
@@ -80,7 +95,7 @@ func unescapeQuery(s string) string {
 		}
 		b.WriteByte(c)
 	}
-	return validUTF8(b.String())
+	return b.String()
 }
 
 // unhex decodes the two hexadecimal digits at the start of s. It returns false if s does not start with two.

@@ -2,61 +2,64 @@ package legacy
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ramainen/doit-socket/ingest/publish"
 	"github.com/ramainen/doit-socket/internal/budget"
-	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-// Errors of an HTTP request. Packages publish and wire have those of an emit.
-var (
-	errMethod   = errors.New("/emit takes GET and POST")
-	errTooLarge = errors.New("the body is larger than --max-body: send less, or raise it")
-	errBody     = errors.New("the request body is incomplete")
-)
-
-// status maps an error of an emit to the HTTP status of the answer. A reserved event name (wire.ErrEvent) is answered
-// 200, with the body ERROR, as an emit without receivers is: the original answered so.
+// status maps an error of an emit to the HTTP status of the answer.
 func status(err error) int {
-	switch {
-	case err == nil, errors.Is(err, wire.ErrEvent):
+	if err == nil {
 		return http.StatusOK
-	case errors.Is(err, errMethod):
-		return http.StatusMethodNotAllowed
-	case errors.Is(err, errTooLarge), errors.Is(err, publish.ErrTooLarge), errors.Is(err, publish.ErrEmitBytes):
-		return http.StatusRequestEntityTooLarge
-	case errors.Is(err, errBody), errors.Is(err, errTooManyParameters),
-		errors.Is(err, publish.ErrReceivers), errors.Is(err, publish.ErrRepeats),
-		errors.Is(err, wire.ErrID), errors.Is(err, wire.ErrData):
-		return http.StatusBadRequest
 	}
-	// budget.ErrFull, publish.ErrBusy, publish.ErrNotSent, publish.ErrUnconfirmed, publish.ErrUnstable, and any error that
-	// is not listed above.
-	return http.StatusServiceUnavailable
+	return mistakeOf(err).status
 }
 
-// answer writes the answer to an emit: OK if err is nil and ok is set, else ERROR with the status of err.
+// answer writes the answer to an emit: OK if ok is set and the status of err is 200, else ERROR.
 func (a *API) answer(c *gin.Context, ok bool, err error) {
-	code, body := status(err), "ERROR"
-	if err == nil && ok {
+	code, body := http.StatusOK, "ERROR"
+	header := c.Writer.Header()
+	if err != nil {
+		code = a.report(c, err)
+		switch {
+		case errors.Is(err, publish.ErrBusy), errors.Is(err, budget.ErrFull):
+			header["Retry-After"] = nextSecond
+		case code == http.StatusMethodNotAllowed:
+			header["Allow"] = emitMethods
+		}
+	}
+	if ok && code == http.StatusOK {
 		body = "OK"
 	}
-	if err != nil {
-		a.log.Debug("emit refused", "status", code, "error", err)
-	}
 	a.metrics.answered(code, body)
-	if errors.Is(err, publish.ErrBusy) || errors.Is(err, budget.ErrFull) {
-		c.Writer.Header()["Retry-After"] = nextSecond
-	}
-	c.Writer.Header()["Content-Type"] = plainText
+	header["Content-Type"] = plainText
 	c.Status(code)
 	_, _ = c.Writer.WriteString(body)
 }
 
+// report tells the sender of a request by the header Doit-Error what is wrong with it, and returns the status. If that
+// is a mistake of the sender's, it is counted and logged. The message of the log is the same for all mistakes of a kind,
+// by which the daemon's log has one of them a minute.
+func (a *API) report(c *gin.Context, err error) (status int) {
+	m := mistakeOf(err)
+	c.Writer.Header()["Doit-Error"] = []string{m.reason}
+	if m.kind == kindNone {
+		a.log.Debug("request failed", slog.Int("status", m.status), slog.Any("error", err))
+		return m.status
+	}
+	a.metrics.mistakes[m.kind].Inc()
+	a.log.Warn("a request for /emit or /stat/all has a mistake: "+m.kind, slog.String("reason", m.reason),
+		slog.Int("status", m.status), slog.String("path", c.FullPath()), slog.Any("from", peer(c.Request)))
+	return m.status
+}
+
 var (
-	plainText  = []string{"text/plain; charset=utf-8"}
-	nextSecond = []string{"1"} // an emit runs for a second at most
+	plainText   = []string{"text/plain; charset=utf-8"}
+	nextSecond  = []string{"1"} // an emit runs for a second at most
+	emitMethods = []string{"GET, POST"}
+	statMethods = []string{"GET, HEAD, OPTIONS"}
 )

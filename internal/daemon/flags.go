@@ -18,7 +18,7 @@ type Config struct {
 
 	Listen      string   `default:"${listen}" help:"Address of the public listener. If the environment has PORT, the default is :PORT."`
 	AdminListen string   `default:"${admin_listen}" help:"Address of the private listener: /metrics, /debug/pprof, /readyz with reasons."`
-	Open        bool     `help:"Allow open mode on a public address: anyone who knows an id may emit to it and register it."`
+	Open        bool     `help:"Allow open mode for strangers: on a public address, and for emits that a proxy has forwarded or a page of another site has sent. Anyone who knows an id may then emit to it and register it."`
 	AdminHosts  []string `placeholder:"NAME" help:"Host names by which the private listener may be asked, besides addresses, localhost and the name in --admin-listen. Others are answered 403: a page could use them to reach it through a browser (DNS rebinding)."`
 	Node        string   `default:"${hostname}" help:"Label of this node in receipts and on the private status page. Labels need not be unique."`
 	LogLevel    string   `default:"info" enum:"debug,info,warn,error" help:"Lowest level that is logged: debug, info, warn or error."`

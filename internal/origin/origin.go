@@ -110,3 +110,29 @@ func (p *Policy) Allows(r *http.Request) bool {
 	ok = ok && len(sent) == 1 && !page.below
 	return slices.ContainsFunc(*patterns, func(one Pattern) bool { return one.any || ok && one.matches(page) })
 }
+
+// Foreign reports whether a page of another site has sent the request. Its Origin
+// is then neither this server, by the request's Host, nor listed; a pattern for
+// all origins lists none. A request without Origin, such as that for an image, is
+// foreign if its browser says so (Sec-Fetch-Site).
+//
+// A nil policy lists no origin. A name of another site that resolves to this
+// server's address is this server.
+func (p *Policy) Foreign(r *http.Request) bool {
+	sent := r.Header["Origin"]
+	if len(sent) == 0 {
+		return r.Header.Get("Sec-Fetch-Site") == "cross-site"
+	}
+	page, ok := parse(sent[0])
+	if !ok || len(sent) > 1 || page.below {
+		return true
+	}
+	if here, ok := parse(page.scheme + "://" + r.Host); ok && here == page {
+		return false
+	}
+	if p == nil {
+		return true
+	}
+	patterns := p.patterns.Load()
+	return patterns == nil || !slices.ContainsFunc(*patterns, func(one Pattern) bool { return !one.any && one.matches(page) })
+}

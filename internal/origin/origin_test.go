@@ -43,6 +43,62 @@ func TestPolicySet(t *testing.T) {
 	}
 }
 
+// Which requests a page of another site has sent.
+func TestForeign(t *testing.T) {
+	listed := NewPolicy(patterns(t, "* https://*.shop.example null"))
+	for _, c := range []struct {
+		host, origin, site string
+		foreign            bool
+	}{
+		{"a.example", "", "", false},
+		{"a.example", "", "none", false},
+		{"a.example", "", "same-origin", false},
+		{"a.example", "", "same-site", false},
+		{"a.example", "", "cross-site", true},
+		{"a.example", "http://a.example", "", false},
+		{"a.example", "https://a.example", "", false}, // TLS ends before this server
+		{"a.example:80", "http://a.example", "", false},
+		{"a.example:443", "https://a.example", "", false},
+		{"A.example:1337", "HTTP://a.EXAMPLE:1337", "", false},
+		{"[::1]:1337", "http://[::1]:1337", "", false},
+		{"a.example:1337", "http://a.example", "", true},
+		{"a.example", "http://a.example:1337", "", true},
+		{"a.example", "http://b.a.example", "same-site", true},
+		{"a.example", "http://a.example.evil", "", true},
+		{"a.example", "http://*.a.example", "", true},
+		{"a.example", "a.example", "", true},
+		{"a.example", " ", "same-origin", true},
+		{"", "http://", "", true},
+		{"a.example/x", "http://a.example", "", true},
+		{"a.example", "https://www.shop.example", "cross-site", false},
+		{"a.example", "https://shop.example", "cross-site", true},
+		{"a.example", "null", "", false},
+	} {
+		r := &http.Request{Host: c.host, Header: http.Header{}}
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		if c.site != "" {
+			r.Header.Set("Sec-Fetch-Site", c.site)
+		}
+		if got := listed.Foreign(r); got != c.foreign {
+			t.Errorf("%+v: %v", c, got)
+		}
+		if c.origin != "null" && c.origin != "https://www.shop.example" {
+			if got := (*Policy)(nil).Foreign(r); got != c.foreign {
+				t.Errorf("%+v, without a list: %v", c, got)
+			}
+			if got := new(Policy).Foreign(r); got != c.foreign {
+				t.Errorf("%+v, with an empty list: %v", c, got)
+			}
+		}
+	}
+	two := &http.Request{Host: "a.example", Header: http.Header{"Origin": {"http://a.example", "http://a.example"}}}
+	if !listed.Foreign(two) {
+		t.Error("two origins are taken for one")
+	}
+}
+
 func TestBadOrigins(t *testing.T) {
 	for _, s := range []string{
 		"", "shop.example", "*.shop.example", "//shop.example", "https:shop.example", "https://", "https://shop.example/", "https://shop.example/path",

@@ -30,11 +30,17 @@ func (r *Router) EveryMethod(path string, handle gin.HandlerFunc) {
 	r.Handle(otherMethod, path, handle)
 }
 
-// ServeHTTP implements [http.Handler]. It answers 404 if the request has no route.
+// noStore is the default of Cache-Control. An answer without it may be kept by a cache, which then answers the next
+// emit by itself.
+var noStore = []string{"no-store"}
+
+// ServeHTTP implements [http.Handler]. It answers 404 if the request has no route. No answer may be stored by a cache,
+// unless its handler sets another Cache-Control.
 //
 // gin has a table of routes for each method. [gin.RouterGroup.Any] fills the tables of the methods that net/http has
 // constants for, and gin accepts no route for a method like "post". So ServeHTTP changes other methods to OTHER.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	w.Header()["Cache-Control"] = noStore
 	switch req.Method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodHead, http.MethodOptions,
 		http.MethodDelete, http.MethodConnect, http.MethodTrace:

@@ -2,10 +2,26 @@ package router
 
 import (
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 )
+
+// No answer may be stored by a cache, unless its handler says otherwise.
+func TestNothingIsStored(t *testing.T) {
+	r := New()
+	r.EveryMethod("/every", func(c *gin.Context) { c.Status(204) })
+	r.GET("/script", func(c *gin.Context) { c.Header("Cache-Control", "public") })
+	for path, want := range map[string]string{"GET /every": "no-store", "POST /every": "no-store", "X /every": "no-store", "GET /nothing": "no-store", "GET /script": "public"} {
+		method, target, _ := strings.Cut(path, " ")
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, httptest.NewRequest(method, target, nil))
+		if got := w.Result().Header.Values("Cache-Control"); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
 
 // A route of EveryMethod answers methods that gin does not know. Other routes and paths behave as in gin.
 func TestEveryMethod(t *testing.T) {

@@ -73,7 +73,7 @@ func (as *Addresses) Of(r *http.Request) netip.Addr {
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		peer = canonical(at.Addr())
 	}
-	forwarded := isForwarded(r.Header)
+	forwarded := Forwarded(r.Header)
 	if !peer.IsValid() || peer.IsLoopback() && !forwarded && !as.LimitLoopback {
 		return netip.Addr{}
 	}
@@ -87,9 +87,9 @@ func (as *Addresses) Of(r *http.Request) netip.Addr {
 	return a
 }
 
-// isForwarded reports whether a request has a header by which proxies name the
+// Forwarded reports whether a request has a header by which proxies name the
 // browser. Only X-Forwarded-For is read; the others tell that there is a proxy.
-func isForwarded(h http.Header) bool {
+func Forwarded(h http.Header) bool {
 	return h["X-Forwarded-For"] != nil || h["X-Real-Ip"] != nil || h["Forwarded"] != nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -115,7 +116,9 @@ func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) 
 		}
 	})
 	url = "http://" + address
-	natstest.Await(t, "the balancer", func() bool { return status(url+"/readyz") == 200 && status(url+"/stat/all") == 200 })
+	natstest.Await(t, "the balancer", func() bool {
+		return status(url+"/readyz") == 200 && slices.Contains([]int{200, 403}, status(url+"/stat/all"))
+	})
 	return url
 }
 
@@ -132,7 +135,7 @@ func TestBalancerPassesAll(t *testing.T) {
 	each(t, func(t *testing.T, b balancer) {
 		bus := natstest.Start(t, natstest.MaxPayload(8<<20))
 		gateway := start(t, "gateway", "--nats-url", bus.ClientURL(), "--trusted-proxies", "127.0.0.1")
-		ingest := start(t, "ingest", "--nats-url", bus.ClientURL(), "--max-body", "8388608")
+		ingest := start(t, "ingest", "--nats-url", bus.ClientURL(), "--open", "--max-body", "8388608")
 		url := b.start(t, [2]string{nobody(t), gateway.URL}, [2]string{ingest.URL, nobody(t)})
 		var pages []*siotest.Client
 		for _, o := range []siotest.Options{{}, {EIO: 3}, {Polling: true}, {EIO: 3, Polling: true}} {
@@ -209,6 +212,32 @@ func TestBalancerNamesTheBrowser(t *testing.T) {
 	})
 }
 
+// Without --open nobody emits through a balancer, with the files as they are shipped: each of them tells the ingest that
+// it forwards.
+func TestBalancerIsNoDoorForEmits(t *testing.T) {
+	each(t, func(t *testing.T, b balancer) {
+		bus := natstest.Start(t)
+		gateway := start(t, "gateway", "--nats-url", bus.ClientURL())
+		ingest := start(t, "ingest", "--nats-url", bus.ClientURL())
+		url := b.start(t, [2]string{gateway.URL, nobody(t)}, [2]string{ingest.URL, nobody(t)})
+		page := siotest.Dial(t, url, siotest.Options{})
+		page.Register("42")
+		if status, body := siotest.Post(t, url, []string{"42"}, "through", "1"); status != 403 || body != "ERROR" {
+			t.Errorf("a POST: %d %s", status, body)
+		}
+		for _, path := range []string{"/emit?id=42&message=through", "/stat/all"} {
+			if status, body := siotest.Get(t, url+path); status != 403 || body != "ERROR" {
+				t.Errorf("%s: %d %s", path, status, body)
+			}
+		}
+		natstest.Await(t, "the log to say so", func() bool {
+			return strings.Contains(ingest.Log(), "has a mistake: forwarded") && strings.Contains(ingest.Log(), "--emit-listen, or set --open")
+		})
+		siotest.MustPost(t, ingest.URL, "42", "beside", "1")
+		page.Expect("beside", 1.)
+	})
+}
+
 // While a gateway drains every new browser finds the other one, and when an
 // ingest is gone no POST is refused. The test opens more sockets a second than
 // one address may.
@@ -219,7 +248,7 @@ func TestBalancerKnowsWhoLeaves(t *testing.T) {
 		ingests := [2]*siotest.Program{}
 		for i := range gateways {
 			gateways[i] = start(t, "gateway", "--nats-url", bus.ClientURL(), "--max-handshakes-per-address", "0", "--drain", "2s")
-			ingests[i] = start(t, "ingest", "--nats-url", bus.ClientURL())
+			ingests[i] = start(t, "ingest", "--nats-url", bus.ClientURL(), "--open")
 		}
 		url := b.start(t, [2]string{gateways[0].URL, gateways[1].URL}, [2]string{ingests[0].URL, ingests[1].URL})
 		for _, g := range gateways {

@@ -5,6 +5,7 @@ package e2e
 import (
 	"os/exec"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/ramainen/doit-socket/internal/siotest"
@@ -52,5 +53,55 @@ func TestPHP(t *testing.T) {
 	}
 	if got := masha.Next(); got.Name != "both" {
 		t.Errorf("the second receiver heard %v", got)
+	}
+}
+
+// How PHP sends an emit today: JSON as Laravel does, multipart by an array for curl, compressed. And how it sends it
+// wrongly: what it is then told.
+func TestPHPBodies(t *testing.T) {
+	server := start(t, "embedded")
+	page := siotest.Dial(t, server.URL, siotest.Options{})
+	page.Register([]any{"masha", "76561198000000001", "a b+c"})
+	for _, c := range []struct {
+		body, userid, json string
+		answer, told       string // told is a part of Doit-Error
+		heard              any    // nil if nothing is
+	}{
+		{"json", `"masha"`, `{"text":"Вася, 😀","n":[1,2.5,null]}`, "200 OK", "", map[string]any{"text": "Вася, 😀", "n": []any{1., 2.5, nil}}},
+		{"json", "76561198000000001", `"a number"`, "200 OK", "", "a number"},
+		{"json", "76561198000000002", `"its neighbour"`, "200 ERROR", "", nil},
+		{"json", `["nobody","masha"]`, `[]`, "200 OK", "", []any{}},
+		{"json", `{"0":"nobody","2":"masha"}`, `null`, "200 OK", "", nil}, // an array with a hole
+		{"json", "1e3", `1`, "400 ERROR", "send it as a string", nil},
+		{"json-stream", `"masha"`, `{"text":"Hi"}`, "200 OK", "", map[string]any{"text": "Hi"}},
+		{"multipart", `"a b+c"`, `{"text":"a+b%20&=\r\n"}`, "200 OK", "", map[string]any{"text": "a+b%20&=\r\n"}},
+		{"multipart-list", `["nobody","masha"]`, `1`, "200 OK", "", 1.},
+		{"gzip", `"masha"`, `"packed"`, "200 OK", "", "packed"},
+		{"zlib", `"masha"`, `"packed"`, "200 OK", "", "packed"},
+		{"deflate", `"masha"`, `"packed"`, "200 OK", "", "packed"},
+		{"br", `"masha"`, `"packed"`, "415 ERROR", "send gzip, deflate or none", nil},
+		{"json-as-form", `"masha"`, `1`, "200 ERROR", "Content-Type: application/json", nil},
+		{"text", `"masha"`, `1`, "200 ERROR", "is not read", nil},
+		{"array-as-data", `"masha"`, `{"text":"Hi"}`, "400 ERROR", "json_encode", nil},
+		{"windows-1251", `"masha"`, `"Вася"`, "400 ERROR", "mb_convert_encoding", nil},
+		{"windows-1251-event", `"masha"`, `1`, "200 OK", "mb_convert_encoding", 1.},
+		{"windows-1251-multipart", `"masha"`, `"Вася"`, "400 ERROR", "mb_convert_encoding", nil},
+		{"windows-1251-get", `"masha"`, `"Вася"`, "200 OK", "iconv", map[string]any{"text": "\ufffd\ufffd\ufffd\ufffd"}},
+		{"windows-1251-cured", `"masha"`, `"Вася"`, "200 OK", "", "Вася"},
+	} {
+		out, err := exec.Command("php", "-d", "display_errors=stderr", "testdata/bodies.php", server.URL, c.body, c.userid, c.json).CombinedOutput()
+		if err != nil {
+			t.Fatalf("php: %v\n%s", err, out)
+		}
+		answer, told, _ := strings.Cut(string(out), "\n")
+		if answer != c.answer || (told != "") != (c.told != "") || !strings.Contains(told, c.told) {
+			t.Errorf("%s to %s is answered %q and told %q, want %q", c.body, c.userid, answer, told, c.answer)
+		}
+		if c.answer != "200 OK" {
+			continue
+		}
+		if got := page.Next(); len(got.Args) != 1 || !reflect.DeepEqual(got.Args[0], c.heard) {
+			t.Errorf("%s to %s: heard %v, want %v", c.body, c.userid, got, c.heard)
+		}
 	}
 }

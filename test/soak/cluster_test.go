@@ -84,7 +84,7 @@ func (c *cluster) startGateway(i int) {
 func (c *cluster) startIngest(i int) {
 	c.t.Helper()
 	c.ingests[i] = start(c.t, "ingest", "--nats-url", "nats://127.0.0.1:"+c.ports[(i+2)%3], "--nats-user", "ingest", "--nats-password", ingestWord,
-		"--node", fmt.Sprint("ingest-", i+1), "--listen", c.listen[len(c.gateways)+i])
+		"--node", fmt.Sprint("ingest-", i+1), "--listen", c.listen[len(c.gateways)+i], "--open")
 }
 
 // restartGateway restarts a gateway as an upgrade does: told to end, it drains, then another takes its place.
