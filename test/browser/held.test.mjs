@@ -74,7 +74,7 @@ for (const version of [newest, '2.5.0']) {
     await until('all are heard', () => page.evaluate(() => heard.length === 3));
     assert.deepEqual(await page.evaluate(() => heard), [['error', data], ['ping', data], ['пинг', data]]);
 
-    const binary = await page.evaluate(() => ask('register', { userid: 'binary', photo: new Uint8Array([1, 2, 3]) }));
+    const binary = await page.evaluate(() => ask('register', { userid: 'binary', photo: new Uint8Array([1, 2, 3]).buffer }));
     assert.deepEqual(binary, { ok: true });
     assert.equal(await server.emit('binary', 'nobody listens', '{}'), 'OK');
 
@@ -87,7 +87,7 @@ for (const version of [newest, '2.5.0']) {
       assert.equal(answer.ok, false, `${name} ${JSON.stringify(argument)}`);
       assert.match(answer.error, says);
     }
-    assert.match((await page.evaluate(() => ask('register', { userid: new Uint8Array([1]) }))).error, /as a string/);
+    assert.match((await page.evaluate(() => ask('register', { userid: new Uint8Array([1]).buffer }))).error, /as a string/);
     for (const id of ['42', 'a', 'x']) assert.equal(await server.emit(id, 'nobody', '{}'), 'ERROR', id);
     assert.equal(await page.evaluate(() => socket.connected), true);
     assert.deepEqual(seen.errors, []);
