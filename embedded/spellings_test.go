@@ -41,11 +41,13 @@ func ask(t *testing.T, base, target string) (status int, body string) {
 // it is counted and bounded as one, and with --emit-listen it is on that listener
 // alone. Whatever does not reach it is 404.
 func TestSpellingsOfEmit(t *testing.T) {
-	reach := []string{"/emit", "/emit/", "/%65mit", "/%65%6D%69%74/", "/emit%2F", "http://any.example/%65mit"}
-	miss := []string{"//emit", "/%2Femit", "/EMIT", "/%45mit", "/emit/.", "/x/../emit", "/emit//", "/%2565mit", "/emit;x", "/emit%00", "/emit%3F"}
+	reach := []string{"/emit", "/emit/", "/%65mit", "/%65%6D%69%74/", "/emit%2F", "http://any.example/%65mit", "//emit", "/%2Femit", "/emit//",
+		"/push/emit", "//push//emit/", "/%70ush%2Femit"}
+	miss := []string{"/EMIT", "/%45mit", "/emit/.", "/x/../emit", "/%2565mit", "/emit;x", "/emit%00", "/emit%3F",
+		"/push/push/emit", "/push/../emit", "/pushemit", "/PUSH/emit", "/push/EMIT"}
 	for _, split := range []bool{false, true} {
 		admin := siotest.FreeAddress(t)
-		var args []string
+		args := []string{"--path-prefix", "/push"}
 		if split {
 			args = append(args, "--emit-listen", "127.0.0.1:0")
 		}

@@ -30,21 +30,3 @@ func answerError(w http.ResponseWriter, status int, e protocolError) {
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(e)
 }
-
-// allowOrigin sets the CORS headers. It echoes the origin, because old clients
-// send requests with credentials, for which browsers do not accept "*". This
-// gives a page of another origin nothing: the server reads no cookies.
-func allowOrigin(w http.ResponseWriter, r *http.Request) {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return
-	}
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Allow-Credentials", "true")
-	if r.Method == http.MethodOptions {
-		h.Set("Access-Control-Allow-Methods", "GET, POST")
-		h.Set("Access-Control-Allow-Headers", "Content-Type")
-		h.Set("Access-Control-Max-Age", "86400")
-	}
-}

@@ -3,6 +3,8 @@ package eio
 import (
 	"net/http"
 	"strings"
+
+	"github.com/ramainen/doit-socket/gateway/ws"
 )
 
 // NodeLength is the length of the node name at the beginning of a session id,
@@ -37,6 +39,11 @@ func (srv *Server) pass(w http.ResponseWriter, r *http.Request, node string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		refuse(w, errMethod)
 		return
+	}
+	if name := ws.Subprotocol(r.Header); name != "" {
+		r.Header.Set("Sec-WebSocket-Protocol", name) // all that are offered might be too long for that node
+	} else {
+		r.Header.Del("Sec-WebSocket-Protocol")
 	}
 	if !srv.Pass(w, r, node) {
 		refuse(w, errSession)

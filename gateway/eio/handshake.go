@@ -23,6 +23,11 @@ func (srv *Server) begin(w http.ResponseWriter, r *http.Request, protocol int, b
 			return
 		}
 	}
+	if protocol == unnamed {
+		// Node's server answers text in the text framing. Browsers that need the
+		// binary one (payload.go) send EIO.
+		protocol, base64 = 3, true
+	}
 	s := srv.newSession(protocol)
 	s.address, s.codec.base64 = address, base64
 	if websocket {

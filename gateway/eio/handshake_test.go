@@ -3,6 +3,7 @@ package eio
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -53,11 +54,11 @@ func TestRefusedRequests(t *testing.T) {
 		want          protocolError
 	}{
 		{"GET", "", errTransport},
-		{"GET", "transport=polling", errRevision},
 		{"GET", "EIO=abc&transport=polling", errRevision},
 		{"GET", "EIO=1&transport=polling", errRevision},
 		{"GET", "EIO=5&transport=polling", errRevision},
 		{"GET", "EIO=4", errTransport},
+		{"GET", "EIO=4&transport=webtransport", errTransport},
 		{"GET", "EIO=4&transport=abc", errTransport},
 		{"GET", "EIO=4&transport=polling&sid=unknown", errSession},
 		{"POST", "EIO=4&transport=polling&sid=unknown", errSession},
@@ -72,7 +73,7 @@ func TestRefusedRequests(t *testing.T) {
 		body, _ := json.Marshal(c.want)
 		wantAnswer(t, c.method+" "+c.query, got, http.StatusBadRequest, string(body)+"\n")
 	}
-	for _, query := range []string{"", "EIO=abc", "EIO=5", "EIO=4&sid=unknown"} {
+	for _, query := range []string{"EIO=abc", "EIO=5", "EIO=4&sid=unknown", "sid=unknown"} {
 		if _, status := a.connect(query, nil); status != http.StatusBadRequest {
 			t.Errorf("websocket with %q: %d", query, status)
 		}
@@ -80,6 +81,49 @@ func TestRefusedRequests(t *testing.T) {
 	if a.Sessions() != 0 || len(a.opened) != 0 {
 		t.Error("a refused request opened a session")
 	}
+}
+
+// A handshake without EIO opens a session of revision 3, with answers in the text
+// framing. Its requests need no EIO, and no other revision than its own.
+func TestHandshakeWithoutRevision(t *testing.T) {
+	a := start(t)
+	for _, query := range []string{"transport=polling", "EIO=&transport=polling", "transport=polling&b64=1"} {
+		p := a.newPoller(query)
+		got := p.get()
+		_, open, _ := strings.Cut(got.body, ":0")
+		if got.status != http.StatusOK || got.header.Get("Content-Type") != typeText || !strings.HasPrefix(open, "{") {
+			t.Fatalf("%s: %v", query, got)
+		}
+		p.session = await(t, "OnOpen", a.opened)
+		if p.session.Protocol() != 3 {
+			t.Errorf("%s: revision %d", query, p.session.Protocol())
+		}
+		p.query += "&sid=" + p.session.ID()
+		p.wantPost("3:4yo")
+		p.wantGet("3:4yo")
+		p.query = "EIO=4&" + strings.TrimPrefix(p.query, "EIO=&")
+		if got := p.get(); got.status != http.StatusBadRequest {
+			t.Errorf("EIO=4 in a session of revision 3: %v", got)
+		}
+	}
+	w, status := a.connect("", nil)
+	if w == nil {
+		t.Fatalf("a websocket: %d", status)
+	}
+	if _, open := w.receive(); open[0] != packetOpen || await(t, "OnOpen", a.opened).Protocol() != 3 {
+		t.Errorf("a websocket: %q", open)
+	}
+	w.send("2") // the heartbeat of revision 3
+	w.want("3")
+
+	p := a.poll(4) // whatever the session's revision is
+	p.query = strings.Replace(p.query, "EIO=4&", "", 1)
+	p.wantPost("4yo")
+	p.wantGet("4yo")
+	w = p.probed()
+	w.send("5")
+	w.send("4hello")
+	w.want("4hello")
 }
 
 // An invalid websocket handshake opens no session.
@@ -97,25 +141,6 @@ func TestRefusedWebsocket(t *testing.T) {
 	}
 	if a.Sessions() != 0 || len(a.opened) != 0 {
 		t.Error("a refused request opened a session")
-	}
-}
-
-func TestCORS(t *testing.T) {
-	a := start(t)
-	const origin = "https://shop.example"
-	query := "EIO=4&transport=polling"
-	for method, p := range map[string]*pollClient{"GET": a.newPoller(query), "OPTIONS": a.newPoller(query), "PUT": a.newPoller(query)} {
-		got := p.request(method, "", "Origin", origin)
-		h := got.header
-		if h.Get("Access-Control-Allow-Origin") != origin || h.Get("Access-Control-Allow-Credentials") != "true" || h.Get("Vary") != "Origin" {
-			t.Errorf("%s: %v", method, h)
-		}
-		if preflight := method == "OPTIONS"; preflight != (h.Get("Access-Control-Allow-Methods") == "GET, POST") || preflight != (got.status == http.StatusNoContent) {
-			t.Errorf("%s: %d %v", method, got.status, h)
-		}
-	}
-	if h := a.newPoller(query).get().header; h.Get("Access-Control-Allow-Origin") != "" || h.Get("Cache-Control") != "no-store" {
-		t.Errorf("without an origin: %v", h)
 	}
 }
 

@@ -23,7 +23,7 @@ func origins(t testing.TB, list string) (patterns []origin.Pattern) {
 }
 
 func TestOrigins(t *testing.T) {
-	const shop = "https://shop.example http://localhost:8080 https://*.below.example https://*.port.example:444 capacitor://localhost http://[::1]:80"
+	const shop = "https://shop.example http://localhost:8080 https://*.below.example https://*.port.example:444 capacitor://localhost http://[::1]:80 file://"
 	for _, c := range []struct {
 		list, origin string
 		want         bool
@@ -68,6 +68,12 @@ func TestOrigins(t *testing.T) {
 		{shop, "https://a.port.example:444", true},
 		{shop, "https://a.port.example", false},
 		{shop, "capacitor://localhost", true},
+		{shop, "file://", true},
+		{shop, "FILE://", true},
+		{shop, "file:///", false},
+		{shop, "file://localhost", false},
+		{shop, "https://", false},
+		{"https://shop.example", "file://", false},
 		{shop, "null", false},
 		{shop, "", false},
 		{shop, "garbage", false},
@@ -100,7 +106,7 @@ func TestOrigins(t *testing.T) {
 				}
 				continue
 			}
-			wantAnswer(t, what+" from "+c.origin, got, http.StatusForbidden, `{"code":4,"message":"Forbidden"}`+"\n")
+			wantAnswer(t, what+" from "+c.origin, got, http.StatusForbidden, `{"code":4,"message":"Forbidden: pages of this origin may not connect here. The operator of this server can allow it with --origins"}`+"\n")
 			for name := range got.header {
 				if strings.HasPrefix(name, "Access-Control-") {
 					t.Errorf("%q of %q: %s: header %s", c.origin, c.list, what, name)

@@ -29,7 +29,7 @@ var refusals = map[Refusal]struct {
 	retryAfter string // in seconds
 	message    string
 }{
-	RefusedOrigin:            {http.StatusForbidden, "", "Forbidden"},
+	RefusedOrigin:            {http.StatusForbidden, "", "Forbidden: pages of this origin may not connect here. The operator of this server can allow it with --origins"},
 	RefusedDraining:          {http.StatusServiceUnavailable, "1", "Server is shutting down"},
 	RefusedSockets:           {http.StatusServiceUnavailable, "10", "Too many connections"},
 	RefusedAddressSockets:    {http.StatusTooManyRequests, "10", "Too many connections from this address"},

@@ -2,6 +2,7 @@ package eio
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -26,7 +27,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	query := r.URL.Query()
-	protocol, ok := revisions[query.Get("EIO")]
+	protocol, ok := revisionOf(query)
 	transport := query.Get("transport")
 	upgrade := transport == "websocket"
 	switch {
@@ -62,13 +63,31 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // 4.
 var revisions = map[string]int{"2": 2, "3": 3, "4": 4}
 
+// revisionOf returns the protocol revision that a request asks for: unnamed if it
+// has no EIO or an empty one; ok is false if it is one that the server does not
+// speak.
+func revisionOf(query url.Values) (protocol int, ok bool) {
+	name := query.Get("EIO")
+	if name == "" {
+		return unnamed, true
+	}
+	protocol, ok = revisions[name]
+	return protocol, ok
+}
+
+// unnamed is the revision of a request without EIO. Some clients of revision 3
+// that are not in JavaScript send none, such as Swift's before 16. A handshake
+// without it opens a session of revision 3, as by Node's server. A request of a
+// session is in the session's revision.
+const unnamed = 0
+
 // serveSession routes a request to its session on this node.
 func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid string, protocol int, upgrade bool) {
 	s := srv.sessions.get(sid)
 	switch {
 	case s == nil:
 		refuse(w, errSession)
-	case s.Protocol() != protocol:
+	case protocol != unnamed && protocol != s.Protocol():
 		refuse(w, errBadRequest)
 	case upgrade:
 		s.receive(packet{kind: countedOnly}) // MaxFrames limits upgrade requests, too
@@ -88,10 +107,11 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, sid stri
 // not hold is answered with an error.
 func (srv *Server) ServePassed(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
+	protocol, ok := revisionOf(query)
 	upgrade := query.Get("transport") == "websocket"
-	if upgrade && r.Header.Get("Upgrade") == "" {
+	if !ok || upgrade && r.Header.Get("Upgrade") == "" {
 		refuse(w, errBadRequest)
 		return
 	}
-	srv.serveSession(w, r, query.Get("sid"), revisions[query.Get("EIO")], upgrade)
+	srv.serveSession(w, r, query.Get("sid"), protocol, upgrade)
 }

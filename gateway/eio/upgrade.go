@@ -15,6 +15,7 @@ const upgradeTimeout = 10 * time.Second
 // is guarded by Session.mu.
 //
 //	none ──handshake──▶ asked ──101──▶ probing ──2probe, 3probe──▶ probed ──5──▶ none, on the websocket
+//	  │                                  └────────────────5────────────────────────▲
 //	  ◀──────────────── anything else, or upgradeTimeout ────────────┘
 //
 // The browser sends 2probe and gets 3probe. Its waiting GET is answered with a
@@ -22,6 +23,9 @@ const upgradeTimeout = 10 * time.Second
 // is on the websocket, and polls are refused. Until then the session sends
 // nothing but 3probe on the websocket, so an upgrade that fails loses nothing.
 // Source: engine.io-protocol, "Upgrade".
+//
+// Some clients, in C# and PHP, send 5 without a probe. The websocket then takes
+// over at once, as in Node's server (engine.io, lib/socket.ts, _maybeUpgrade).
 type upgrade struct {
 	stage  stage
 	quiet  uint8      // frames without a message that the websocket has sent
@@ -145,19 +149,27 @@ func (k *websocket) answerProbe() bool {
 	return true
 }
 
-// takeOver makes the websocket the session's transport and sends what is
-// queued.
+// takeOver makes the websocket the session's transport and sends what is queued.
+// A GET that waits is answered. After a probe that is an error, as in Node's
+// server: the browser has stopped polling before it sent 5, so this GET comes
+// late. Without a probe the GET may have waited all along: it is answered with a
+// noop.
 func (k *websocket) takeOver() bool {
 	s := k.session
 	s.mu.Lock()
-	if s.upgrade.socket != k || s.upgrade.stage != probed || k.conn.SetReadDeadline(time.Time{}) != nil {
+	if s.upgrade.socket != k || k.conn.SetReadDeadline(time.Time{}) != nil {
 		s.mu.Unlock()
 		return false
 	}
+	hadProbe := s.upgrade.stage == probed
 	s.websocket.Store(k)
 	s.upgrade = upgrade{}
-	if waiting := s.poll.detach(); waiting != nil { // no real client: they stop polling before they send 5
+	switch waiting := s.poll.detach(); {
+	case waiting == nil:
+	case hadProbe:
 		close(waiting)
+	default:
+		waiting <- []*Frame{frameNoop}
 	}
 	s.mu.Unlock()
 	s.Flush()

@@ -40,6 +40,52 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// Some clients send no probe. The websocket takes over at 5, with what is queued,
+// and a GET that waits ends.
+func TestUpgradeWithoutProbe(t *testing.T) {
+	for _, eio := range []int{2, 3, 4} {
+		t.Run(fmt.Sprint(eio), func(t *testing.T) {
+			noop := map[int]string{2: "1:6", 3: "1:6", 4: "6"}[eio]
+			a := start(t)
+			p := a.poll(eio, "b64=1")
+			waiting := p.wait()
+			w := p.upgrade()
+			w.send("5")
+			wantAnswer(t, "the GET that waited", await(t, "it", waiting), http.StatusOK, noop)
+			w.send("4hello")
+			w.want("4hello")
+			p.wantGone()
+
+			p = a.poll(eio, "b64=1")
+			p.session.write(Message([]byte("queued")))
+			w, _ = a.connect(strings.ReplaceAll(p.query, "transport=polling", ""), append(text("5"), text("4early")...))
+			w.want("4queued", "4early")
+			p.wantGone()
+			w.send("1")
+			w.wantCode(1000)
+			a.wantClose(ReasonClient)
+		})
+	}
+}
+
+// A websocket that has not sent 5 gets nothing of the session, and it takes over
+// once.
+func TestUpgradeWithoutProbeTwice(t *testing.T) {
+	a := start(t)
+	p := a.poll(4)
+	w := p.upgrade()
+	p.session.write(Message([]byte("by polling")))
+	p.wantGet("4by polling")
+	w.send("5")
+	w.send("5") // ignored, as a probe's is
+	w.send("4x")
+	w.want("4x")
+	second, _ := a.connect(strings.ReplaceAll(p.query, "transport=polling", ""), nil)
+	second.wantCode(1000)
+	w.send("4x")
+	w.want("4x")
+}
+
 // A GET that waits when the websocket takes over is refused, as in Node's server,
 // which handles the websocket's frames before the GET.
 func TestUpgradeOvertakenByPoll(t *testing.T) {
@@ -101,8 +147,8 @@ func TestUpgradeInAnotherRevision(t *testing.T) {
 func TestUpgradeFails(t *testing.T) {
 	for name, after := range map[string]func(*socket){
 		"closed at once":       func(*socket) {},
-		"no probe":             func(w *socket) { w.send("5"); w.wantEnd() },
 		"another probe":        func(w *socket) { w.send("2wrong"); w.wantEnd() },
+		"ping":                 func(w *socket) { w.send("2"); w.wantEnd() },
 		"message":              func(w *socket) { w.send("4x"); w.wantEnd() },
 		"no packet":            func(w *socket) { w.send("x"); w.wantEnd() },
 		"unmasked":             func(w *socket) { w.raw([]byte{0x81, 1, '5'}); w.wantEnd() },

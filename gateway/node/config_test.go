@@ -34,7 +34,7 @@ func TestBadValues(t *testing.T) {
 		"--write-timeout=0s", "--write-timeout=-10s", "--connect-timeout=0s", "--connect-timeout=25h", "--settle=-1ms", "--settle=1m",
 		"--max-payload=0", "--max-payload=-1", "--max-payload=1000000000000", "--queue-length=0", "--queue-length=-1", "--queue-bytes=0", "--queue-bytes=100",
 		"--max-new-ids=-1", "--max-new-ids-per-address=2000000", "--max-sockets=-1", "--max-sockets-per-address=-1", "--max-handshakes-per-address=-1", "--max-frames=-1", "--max-frames=2000000000",
-		"--max-frames=x", "--origins=shop.example", "--origins=https://a.example,b.example", "--origins=https://a.example/",
+		"--max-frames=x", "--origins=shop.example", "--origins=https://a.example,b.example", "--origins=https://a.example/", "--origins=https://", "--path-prefix=push", "--path-prefix=/emit",
 		"--trusted-proxies=proxy.example", "--trusted-proxies=10.0.0.1,10.0.0.0/99",
 	} {
 		name, value, _ := strings.Cut(flag, "=")
@@ -55,8 +55,8 @@ func TestBadValues(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
-	cfg, err := parse("--origins", "https://a.example, https://*.b.example:8443", "--origins", "null", "--trusted-proxies", "127.0.0.1,::1, 10.0.0.0/8")
-	if err != nil || len(cfg.Origins) != 3 || len(cfg.TrustedProxies) != 3 {
+	cfg, err := parse("--origins", "https://a.example, https://*.b.example:8443", "--origins", "null", "--origins", "file://", "--trusted-proxies", "127.0.0.1,::1, 10.0.0.0/8")
+	if err != nil || len(cfg.Origins) != 4 || len(cfg.TrustedProxies) != 3 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 	t.Setenv("DOIT_ORIGINS", "") // a compose file passes an unset variable as an empty one

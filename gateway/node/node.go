@@ -117,11 +117,24 @@ func New(cfg Config, name string, nc *nats.Conn, b *budget.Budget, log *slog.Log
 	b.AddHolders(n.engine.Holders)
 	n.engine.Events = n.sio.Events()
 	n.engine.OnRefuse = newMetrics(reg, n).refused
-	n.engine.AllowsOrigin = origin.NewPolicy(cfg.Origins).Allows
+	n.engine.AllowsOrigin = n.allows(origin.NewPolicy(cfg.Origins))
 	n.engine.Admit, n.engine.Release = eio.AdmitBy(
 		&visitor.Addresses{AddressConfig: cfg.AddressConfig, Log: log}, visitor.NewAdmission(cfg.Limits))
 	n.engine.Node, n.engine.Pass = n.relay.Name, n.relay.Pass
 	return n, nil
+}
+
+// allows returns a function that reports whether a policy allows the origin of a
+// request. It logs an origin that is refused: the page does not learn why it
+// cannot connect. The log has one line a minute of this message.
+func (n *Node) allows(policy *origin.Policy) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		allowed := policy.Allows(r)
+		if !allowed {
+			n.log.Warn("a page was refused, because its origin is not in --origins: add it there if the page is yours", "origin", origin.Sent(r))
+		}
+		return allowed
+	}
 }
 
 // Start subscribes to NATS. If it fails, nothing runs.
@@ -143,6 +156,9 @@ func (n *Node) Mount(r gin.IRouter, script http.Handler) {
 	r.Any("/socket.io", gin.WrapH(n.engine))
 	r.Any("/socket.io/*path", func(c *gin.Context) {
 		if path := c.Param("path"); strings.HasSuffix(path, ".js") {
+			// For pages that are isolated by Cross-Origin-Embedder-Policy. The answers of
+			// the engine need it not: pages ask for them by CORS.
+			c.Header("Cross-Origin-Resource-Policy", "cross-origin")
 			script.ServeHTTP(c.Writer, c.Request)
 			return
 		}

@@ -1,17 +1,21 @@
 package node
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/ramainen/doit-socket/internal/daemon"
 	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/origin"
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
@@ -43,7 +47,7 @@ func start(t testing.TB, change ...func(*Config)) *bench {
 		t.Fatal(err)
 	}
 	router := gin.New()
-	b.Mount(router, http.NotFoundHandler())
+	b.Mount(router, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "script") }))
 	web := httptest.NewServer(router)
 	b.url = web.URL
 	t.Cleanup(func() {
@@ -101,4 +105,59 @@ func TestRefusedIsCounted(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	page.Register("42")
+}
+
+// The paths below /socket.io: the script, which pages of every kind may load, and
+// the engine, also where the client is told to add no slash.
+func TestMount(t *testing.T) {
+	b := start(t)
+	for _, path := range []string{"/socket.io/socket.io.js", "/socket.io/socket.io.min.js"} {
+		resp, err := http.Get(b.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || string(body) != "script" || resp.Header.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
+			t.Errorf("%s: %q, %v, %v", path, body, resp.Header, err)
+		}
+	}
+	for _, path := range []string{"/socket.io/", "/socket.io"} {
+		if body := siotest.MustGet(t, b.url+path+"?EIO=4&transport=polling"); !strings.HasPrefix(body, `0{"sid":`) {
+			t.Errorf("%s: %q", path, body)
+		}
+	}
+}
+
+// A page whose origin is refused is in the log, once a minute: with the origin,
+// which it cannot use to write there what it likes, and with the flag.
+func TestRefusedOriginIsLogged(t *testing.T) {
+	var log siotest.Output
+	b := start(t, func(c *Config) {
+		c.Origins = make([]origin.Pattern, 1)
+		if err := c.Origins[0].UnmarshalText([]byte("https://shop.example")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	b.log = daemon.NewLog("info", &log)
+	for i, sent := range []string{"https://news.example:8443", "https://evil.example\tlevel=ERROR \xff\u202e", strings.Repeat("x", 10_000), "https://shop.example"} {
+		r, err := http.NewRequest(http.MethodGet, b.url+"/socket.io/?EIO=4&transport=polling", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", sent)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if want := map[bool]int{true: http.StatusOK, false: http.StatusForbidden}[i == 3]; resp.StatusCode != want {
+			t.Errorf("%.40q: %d", sent, resp.StatusCode)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], "--origins") || !strings.Contains(lines[0], "origin=https://news.example:8443") {
+		t.Errorf("%q", lines)
+	}
+	http.DefaultClient.CloseIdleConnections()
 }

@@ -149,7 +149,7 @@ func request(r *http.Request, kind string) *http.Request {
 	case requestPost:
 		out.Body, out.ContentLength = r.Body, r.ContentLength
 	case requestWebsocket:
-		headers = []string{"Upgrade", "Connection", "Sec-Websocket-Key", "Sec-Websocket-Version"}
+		headers = []string{"Upgrade", "Connection", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Protocol"}
 	}
 	for _, name := range headers {
 		if value := r.Header.Get(name); value != "" {

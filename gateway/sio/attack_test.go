@@ -319,11 +319,13 @@ func TestLargeEventsCostLittle(t *testing.T) {
 	object := "{" + string(keys) + `"":0}`
 	deep := strings.Repeat("[", 9000) + strings.Repeat("]", 9000)
 	for _, c := range []struct{ packet, answer string }{
-		{`421["other"` + parts + `]`, ""},
+		{`42["other"` + parts + `]`, ""},
+		{`451-8["register",` + object[:len(object)-1] + `,"userid":"y"}]`, `438[{"ok":true}]`},
 		{`422["register",{"userid":[1` + parts + `]}]`, "432" + tooMany},
 		{`423["register",{"userid":"x"},[1` + parts + `]]`, `433[{"ok":true}]`},
 		{`424["register",{"userid":` + object + `}]`, "434" + malformed},
-		{`425["register",` + object + `]`, "435" + malformed},
+		{`425["register",` + object + `]`, "435" + noUserID},
+		{`427["other",` + object + `]`, "437" + unknown},
 		{`426["register",{"userid":[` + strings.Repeat(deep+",", 30) + deep + `]}]`, "436" + malformed},
 	} {
 		var before, after runtime.MemStats

@@ -67,7 +67,7 @@ const reasonKicked eio.Reason = "kicked"
 
 func (c *client) onMessage(data []byte, binary bool) {
 	if binary {
-		return // an attachment of a binary packet; both are ignored
+		return // an attachment of a binary packet, which nothing uses
 	}
 	p, ok := parsePacket(data)
 	if !ok {
@@ -77,7 +77,11 @@ func (c *client) onMessage(data []byte, binary bool) {
 	i := slices.IndexFunc(c.sockets, func(s *socket) bool { return s.namespace == p.path() })
 	joined := i >= 0
 	switch {
-	case p.kind == parser.BINARY_EVENT, p.kind == parser.BINARY_ACK:
+	case p.kind == parser.BINARY_EVENT:
+		if joined && len(p.data) > 0 {
+			c.onEvent(c.sockets[i], p)
+		}
+	case p.kind == parser.BINARY_ACK:
 	case p.kind == parser.CONNECT && !joined:
 		c.onConnect(p)
 	case p.kind == parser.EVENT && joined:

@@ -177,9 +177,11 @@ func TestIgnoredPackets(t *testing.T) {
 	for _, revision := range []int{3, 4} {
 		p := b.join(revision)
 		p.Send(
-			`42["other"]`, `42["other",{"a":[1,2]}]`, `420["other"]`, `42/,["other"]`, `42[""]`,
+			`42["other"]`, `42["other",{"a":[1,2]}]`, `42/,["other"]`, `42[""]`,
 			`431["an answer to nothing"]`, `43[]`,
-			`51-["x",{"_placeholder":true,"num":0}]`, `5999999999-["x"]`, `5`, `51-`, `61-1[]`, "5"+strings.Repeat("9", 1000),
+			`451-["x",{"_placeholder":true,"num":0}]`, `45999999999-["x"]`, `45`, `451-`, `451-1`, `451-{}`, `451-[]`, `451-["connect"]`, `451-["x"`, `451["x"]`,
+			`45x-["x"]`, `451-/shop,["x"]`, `451-123456789012345678901["x"]`, `461-1[]`, "45"+strings.Repeat("9", 1000), "45"+strings.Repeat("9", 1000)+`-["x"]`,
+			`5`, `6`, `51-["x"]`,
 		)
 		p.ExpectAlive()
 	}

@@ -4,9 +4,41 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
+
+// Of any object the member is read that JSON.parse would take, and nothing beyond the object.
+func FuzzUserIDOf(f *testing.F) {
+	for _, object := range []string{
+		`{}`, `{"userid":"x"}`, `{ "userid" : 1 , "userid" : [ "2" ] }`, `{"a":"\\\"}","b":[{"userid":"]"}],"userid":null}`, `{"userId":1,"\u0075\u0073\u0065\u0072\u0069\u0064":-1.5e3}`,
+		`{"userid":{"userid":[[[]]]}}`, `{"":"","userid":true}`, "{\"a\"\t:\r\n1,\"userid\":\"я😀\"}", `{"userid":"\ud800"}`, `{"\ud800":1,"userid":2}`,
+	} {
+		f.Add([]byte(object))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		object := json.RawMessage(strings.TrimSpace(string(text)))
+		var want map[string]json.RawMessage
+		if !utf8.Valid(text) || len(object) == 0 || object[0] != '{' || json.Unmarshal(object, &want) != nil {
+			return
+		}
+		if got := userIDOf(object); string(got) != string(want["userid"]) {
+			t.Errorf("%s: %q, want %q", object, got, want["userid"])
+		}
+		hasUserID(object)
+		if raw := want["userid"]; len(raw) > 0 {
+			if raw[0] == '[' {
+				elements(raw, 33)
+			} else if id, err := userID(raw); err == nil && raw[0] == '"' {
+				var decoded string
+				if json.Unmarshal(raw, &decoded) != nil || decoded != id {
+					t.Errorf("%s is the id %q", raw, id)
+				}
+			}
+		}
+	})
+}
 
 // The ids of a list are those that encoding/json reads, however they are written.
 func TestElements(t *testing.T) {

@@ -15,11 +15,15 @@ type metrics struct {
 	closed        *prometheus.CounterVec
 	registrations *prometheus.CounterVec
 	refused       *prometheus.CounterVec
+	unknown       *prometheus.CounterVec
 	delayed       prometheus.Counter
 }
 
 // Reasons for which a register or unregister event is refused, as the metric names them.
 const (
+	reasonArgument    = "argument"
+	reasonNoUserID    = "no userid"
+	reasonNumber      = "number"
 	reasonInvalid     = "invalid"
 	reasonIDs         = "max ids"
 	reasonSessionRate = "page rate"
@@ -37,7 +41,13 @@ func reasonOf(err error) string {
 	switch {
 	case errors.As(err, &over):
 		return over.reason
-	case errors.Is(err, errUserID), errors.Is(err, wire.ErrID):
+	case errors.Is(err, errArgument):
+		return reasonArgument
+	case errors.Is(err, errNoUserID):
+		return reasonNoUserID
+	case errors.Is(err, errNumber):
+		return reasonNumber
+	case errors.Is(err, errUserID), errors.Is(err, errBinary), errors.Is(err, wire.ErrID):
 		return reasonInvalid
 	case errors.Is(err, hub.ErrTooManyUsers):
 		return reasonIDs
@@ -65,6 +75,10 @@ func newMetrics(r prometheus.Registerer, srv *Server) *metrics {
 			Name: "doit_gateway_registrations_refused_total",
 			Help: "register and unregister events from pages that were refused, by reason.",
 		}, []string{"reason"}),
+		unknown: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "doit_gateway_unknown_events_total",
+			Help: "Events from pages other than register and unregister, which have no effect, by kind.",
+		}, []string{"kind"}),
 		delayed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "doit_gateway_registrations_delayed_total",
 			Help: "register events that waited because pages had registered too many new ids.",
@@ -80,12 +94,15 @@ func newMetrics(r prometheus.Registerer, srv *Server) *metrics {
 		}
 	}
 	for _, reason := range []string{
-		reasonInvalid, reasonIDs, reasonSessionRate, reasonAddressRate, reasonNodeRate,
+		reasonArgument, reasonNoUserID, reasonNumber, reasonInvalid, reasonIDs, reasonSessionRate, reasonAddressRate, reasonNodeRate,
 		reasonPending, reasonNodePending, reasonGone, reasonNATS,
 	} {
 		m.refused.WithLabelValues(reason)
 	}
-	r.MustRegister(m.closed, m.registrations, m.refused, m.delayed,
+	for _, kind := range []string{unknownMisspelt, unknownOther} {
+		m.unknown.WithLabelValues(kind)
+	}
+	r.MustRegister(m.closed, m.registrations, m.refused, m.unknown, m.delayed,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "doit_gateway_sockets",
 			Help: "Connected sockets, registered or not.",

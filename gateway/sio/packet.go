@@ -10,7 +10,12 @@ import (
 
 // A packet is a Socket.IO packet from a browser:
 //
-//	type ["/namespace" ["?query"] ","] [ack id] [JSON]
+//	type [attachments "-"] ["/namespace" ["?query"] ","] [ack id] [JSON]
+//
+// A binary packet has the number of its attachments, which follow as messages of
+// their own; the JSON has an object {"_placeholder": true, "num": n} for each.
+// The server uses no attachment: it reads the JSON of a binary event like that of
+// any other, and ignores all else.
 //
 // Source: socket.io-protocol, revisions 3 (clients 1.x, 2.x: no CONNECT for
 // "/", a query may follow the namespace) to 5.
@@ -28,17 +33,33 @@ const (
 	maxAuth      = 8 << 10
 )
 
-// parsePacket parses a packet; ok is false if it is malformed. Of a binary
-// packet it parses only the type, because those are ignored.
+// parsePacket parses a packet; ok is false if it is malformed. A malformed binary
+// packet is ok, and has no data, because it is ignored.
 func parsePacket(data []byte) (p packet, ok bool) {
 	if len(data) == 0 || !parser.PacketType(data[0]).Valid() {
 		return packet{}, false
 	}
-	p.kind, p.namespace = parser.PacketType(data[0]), "/"
-	if p.kind == parser.BINARY_EVENT || p.kind == parser.BINARY_ACK {
+	kind, rest := parser.PacketType(data[0]), data[1:]
+	ignored := packet{kind: kind, namespace: "/"}
+	switch kind {
+	case parser.BINARY_ACK:
+		return ignored, true
+	case parser.BINARY_EVENT:
+		attachments, behind, found := bytes.Cut(rest, []byte{'-'})
+		if !found || len(bytes.Trim(attachments, "0123456789")) > 0 {
+			return ignored, true
+		}
+		if p, ok = parseRest(kind, behind); !ok {
+			return ignored, true
+		}
 		return p, true
 	}
-	data = data[1:]
+	return parseRest(kind, rest)
+}
+
+// parseRest parses what follows the type and the number of attachments.
+func parseRest(kind parser.PacketType, data []byte) (p packet, ok bool) {
+	p.kind, p.namespace = kind, "/"
 	if len(data) > 0 && data[0] == '/' {
 		namespace, rest, _ := bytes.Cut(data, []byte{','})
 		if len(namespace) > maxNamespace {

@@ -1,28 +1,29 @@
 package sio
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 
+	"github.com/zishang520/socket.io-go-parser/v2/parser"
+
 	"github.com/ramainen/doit-socket/gateway/eio"
-	"github.com/ramainen/doit-socket/gateway/hub"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
 var (
-	errUserID      = errors.New(`expected {"userid": id}, where id is a string, a number or a list of them`)
 	errPending     = fmt.Errorf("not registered: %d registrations of this page are not answered yet; try again after an answer", maxPending)
 	errNodePending = errors.New("not registered: too many registrations wait on this server; try again in 5 seconds")
 )
 
-// onEvent handles register and unregister. It ignores other events.
+// onEvent handles register and unregister. Other events have no effect, and are answered and counted as such.
 func (c *client) onEvent(s *socket, p packet) {
 	name, args, ok := p.event()
 	if !ok || wire.Reserved(name) {
-		c.session.Close(eio.ReasonProtocol)
+		if p.kind != parser.BINARY_EVENT { // of these nothing else is used, and so nothing else is checked
+			c.session.Close(eio.ReasonProtocol)
+		}
 		return
 	}
 	switch name {
@@ -37,6 +38,8 @@ func (c *client) onEvent(s *socket, p packet) {
 			c.server.hub.Unregister(&s.member, subjects)
 		}
 		c.answer(s, name, p.ack, err)
+	default:
+		c.onUnknown(s, p.ack, name, args)
 	}
 }
 
@@ -69,100 +72,31 @@ func (c *client) register(s *socket, ack string, args []json.RawMessage) error {
 }
 
 // answer counts the result of a register or unregister event and sends it as an
-// ack, if the page asked for one. It may be called from any goroutine.
+// ack, if the page asked for one. A refusal that the page does not get is a
+// warning in the log. It may be called from any goroutine.
 func (c *client) answer(s *socket, event, ack string, err error) {
 	result := "ok"
-	answer := []byte(`[{"ok":true}]`)
 	if err != nil {
 		result = "refused"
-		c.server.metrics.refused.WithLabelValues(reasonOf(err)).Inc()
-		c.server.log.Debug("registration refused", slog.String("event", event), slog.Any("error", err))
-		answer = wire.AppendString([]byte(`[{"ok":false,"error":`), err.Error())
-		answer = append(answer, `}]`...)
+		reason := reasonOf(err)
+		c.server.metrics.refused.WithLabelValues(reason).Inc()
+		if ack == "" && reason != reasonGone {
+			// The log has one line a minute of each message: of each event and reason.
+			c.server.log.Warn(fmt.Sprintf("a page's %s was refused (%s), and the page is not told, because it passed no callback", event, reason),
+				slog.Any("error", err))
+		} else {
+			c.server.log.Debug("registration refused", slog.String("event", event), slog.Any("error", err))
+		}
 	}
 	c.server.metrics.registrations.WithLabelValues(event, result).Inc()
-	s.acknowledge(ack, answer)
+	s.acknowledge(ack, resultOf(err))
 }
 
-// userSubjects returns the subjects for {"userid": id | [id, ...]}. It returns
-// an error if an id is invalid or if there are more than limit.
-func userSubjects(args []json.RawMessage, limit int) ([]string, error) {
-	if len(args) == 0 {
-		return nil, errUserID
+// resultOf returns the arguments of an ack: [{"ok":true}], or the error.
+func resultOf(err error) []byte {
+	if err == nil {
+		return []byte(`[{"ok":true}]`)
 	}
-	var arg struct {
-		UserID json.RawMessage `json:"userid"`
-	}
-	if json.Unmarshal(args[0], &arg) != nil || len(arg.UserID) == 0 {
-		return nil, errUserID
-	}
-	list := []json.RawMessage{arg.UserID}
-	if arg.UserID[0] == '[' {
-		list = elements(arg.UserID, limit+1)
-		if len(list) == 0 {
-			return nil, errUserID
-		}
-		if len(list) > limit {
-			return nil, hub.TooManyUsers(limit)
-		}
-	}
-	subjects := make([]string, 0, len(list))
-	for _, raw := range list {
-		id, err := userID(raw)
-		if err != nil {
-			return nil, err
-		}
-		subject, err := wire.Subject("", id)
-		if err != nil {
-			return nil, err
-		}
-		subjects = append(subjects, subject)
-	}
-	return subjects, nil
-}
-
-// elements returns the first elements of a valid JSON array, at most most of them. It looks at no others. It returns nil
-// at an element that is a list or an object, which is no id. The elements are parts of array.
-func elements(array json.RawMessage, most int) (list []json.RawMessage) {
-	rest := array[1:]
-	for len(list) < most {
-		rest = bytes.TrimLeft(rest, ", \t\r\n")
-		end := 0
-		switch rest[0] {
-		case ']':
-			return list
-		case '[', '{':
-			return nil
-		case '"':
-			for end = 1; rest[end] != '"'; end++ {
-				if rest[end] == '\\' {
-					end++
-				}
-			}
-			end++
-		default:
-			end = bytes.IndexAny(rest, ",] \t\r\n")
-		}
-		list, rest = append(list, rest[:end]), rest[end:]
-	}
-	return list
-}
-
-// userID returns an id as JavaScript prints it, so 42 and "42" are the same id.
-func userID(raw json.RawMessage) (string, error) {
-	if raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1]), nil // the text is UTF-8: decoding it would change nothing
-	}
-	var id any
-	if raw[0] == '{' || raw[0] == '[' || json.Unmarshal(raw, &id) != nil {
-		return "", errUserID
-	}
-	switch id := id.(type) {
-	case string:
-		return id, nil
-	case float64:
-		text, err := json.Marshal(id) // prints numbers as ECMAScript does
-		return string(text), err
-	}
-	return "", errUserID
+	answer := wire.AppendString([]byte(`[{"ok":false,"error":`), err.Error())
+	return append(answer, `}]`...)
 }

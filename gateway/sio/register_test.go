@@ -15,7 +15,15 @@ import (
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
-const malformed = `[{"ok":false,"error":"expected {\"userid\": id}, where id is a string, a number or a list of them"}]`
+// What the page is told of an argument that is none.
+const (
+	noObject  = `[{"ok":false,"error":"the argument is no object: send {\"userid\": id}, where id is a string, a number or a list of them"}]`
+	noUserID  = `[{"ok":false,"error":"the object has no member \"userid\", in small letters: send {\"userid\": id}, where id is a string, a number or a list of them"}]`
+	malformed = `[{"ok":false,"error":"that is no id: send {\"userid\": id}, where id is a string, a number or a list of them"}]`
+	binaryID  = `[{"ok":false,"error":"the id is binary data: send it as a string, {\"userid\": \"...\"}"}]`
+	rounded   = `[{"ok":false,"error":"the id is a number beyond 9007199254740991, which browsers round, so that two ids become one: send it as a string, {\"userid\": \"...\"}"}]`
+	unknown   = `[{"ok":false,"error":"this server knows the events \"register\" and \"unregister\" only: send everything else to your own server, by HTTP"}]`
+)
 
 // The bytes of every answer, and which ids receive events afterwards.
 func TestRegister(t *testing.T) {
@@ -58,13 +66,51 @@ func TestRegister(t *testing.T) {
 		{`{"userid":[]}`, malformed, nil},
 		{`{"userid":[["x"]]}`, malformed, nil},
 		{`{"userid":["ok",null]}`, malformed, nil},
-		{`{"userid":1e999}`, malformed, nil},
-		{`{}`, malformed, nil},
-		{`null`, malformed, nil},
-		{`"42"`, malformed, nil},
-		{`42`, malformed, nil},
-		{`[{"userid":"42"}]`, malformed, nil},
-		{``, malformed, nil},
+		{`{"userid":{"_placeholder":true,"num":0}}`, binaryID, nil},
+
+		// Numbers that a browser rounds, and those around them that it does not.
+		{`{"userid":9007199254740991}`, ok, []string{"9007199254740991"}},
+		{`{"userid":-9007199254740991}`, ok, []string{"-9007199254740991"}},
+		{`{"userid":"9007199254740993"}`, ok, []string{"9007199254740993"}},
+		{`{"userid":["76561198000000001","76561198000000002"]}`, ok, []string{"76561198000000001", "76561198000000002"}},
+		{`{"userid":4503599627370495.5}`, ok, []string{"4503599627370495.5"}},
+		{`{"userid":9007199254740992}`, rounded, nil},
+		{`{"userid":9007199254740993}`, rounded, nil},
+		{`{"userid":-9007199254740992}`, rounded, nil},
+		{`{"userid":76561198000000001}`, rounded, nil},
+		{`{"userid":["ok",76561198000000001]}`, rounded, nil},
+		{`{"userid":9007199254740992.0}`, rounded, nil},
+		{`{"userid":9007199254740993.5}`, rounded, nil},
+		{`{"userid":1e21}`, rounded, nil},
+		{`{"userid":-1e300}`, rounded, nil},
+		{`{"userid":1e999}`, rounded, nil},
+
+		// Another name than userid, also beside it.
+		{`{"userid":"ours","userId":"other","user_id":"other"}`, ok, []string{"ours"}},
+		{`{"userId":"other","userid":"ours"}`, ok, []string{"ours"}},
+		{`{"userid":"first","userid":"last"}`, ok, []string{"last"}},
+		{`{"\u0075serid":"escaped"}`, ok, []string{"escaped"}},
+		{` { "more" : { "userid" : [ "}" ] } , "userid" : "spaced" } `, ok, []string{"spaced"}},
+		{`{"__proto__":{"userid":"x"},"userid":"__proto__"}`, ok, []string{"__proto__"}},
+		{`{"userid":["__proto__","constructor","toString"]}`, ok, []string{"__proto__", "constructor", "toString"}},
+		{`{"userId":"42"}`, noUserID, nil},
+		{`{"USERID":"42"}`, noUserID, nil},
+		{`{"uſerid":"42"}`, noUserID, nil},
+		{`{"user_id":"42"}`, noUserID, nil},
+		{`{"id":"42"}`, noUserID, nil},
+		{`{"more":{"userid":"42"}}`, noUserID, nil},
+		{`{"__proto__":{"userid":"42"}}`, noUserID, nil},
+		{`{}`, noUserID, nil},
+		{`{"_placeholder":true,"num":0}`, noUserID, nil},
+
+		{`null`, noObject, nil},
+		{`"42"`, noObject, nil},
+		{`42`, noObject, nil},
+		{`true`, noObject, nil},
+		{`"{\"userid\":\"42\"}"`, noObject, nil},
+		{`"userid","42"`, noObject, nil},
+		{`[{"userid":"42"}]`, noObject, nil},
+		{``, noObject, nil},
 	} {
 		for _, revision := range []int{3, 4} {
 			p := b.join(revision)
@@ -119,8 +165,8 @@ func TestRegisterSeveralTimes(t *testing.T) {
 	p.Send(`421["unregister",{"userid":["7","8","unknown"]}]`)
 	p.Expect(`431[{"ok":true}]`)
 	b.wantUsers(30)
-	p.Send(`422["unregister",{"userid":{}}]`)
-	p.Expect("432" + malformed)
+	p.Send(`422["unregister",{"userid":{}}]`, `423["unregister","9"]`, `424["unregister",{"userId":"9"}]`, `425["unregister",{"userid":[9,9007199254740992]}]`)
+	p.Expect("432"+malformed, "433"+noObject, "434"+noUserID, "435"+rounded)
 	p.Register("one more")
 	if b.emit("7", "alert") != 0 || b.emit("one more", "alert") != 1 {
 		t.Error("unregistered hears, or registered does not")

@@ -19,7 +19,7 @@ import (
 // frames or as the body of a POST, in any revision. The events of another page
 // still arrive, no handler panics, and nothing of the browser is left.
 func FuzzStranger(f *testing.F) {
-	const frames, raw, post = 0, 1, 2
+	const frames, raw, post, upgrade = 0, 1, 2, 3
 	wsFrame := func(op ws.OpCode, payload string) string {
 		return string(ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewFrame(op, true, []byte(payload)))))
 	}
@@ -53,6 +53,19 @@ func FuzzStranger(f *testing.F) {
 		{3, frames, "40/a\n41/a\n44\n2\n5\n6"},                           // what a client of 2.x may also send
 		{3, frames, "x"},                                                 // a type of Engine.IO that does not exist
 		{2, frames, "4\u00c3\u0091"},                                     // text that is encoded twice
+
+		// What has no effect, or says why it was refused.
+		{4, frames, "40\n421[\"regster\",{\"userid\":\"x\"}]\n42[\"join\",{\"user_id\":1}]\n42[\"\"]"},
+		{4, frames, "40\n421[\"register\",{\"userId\":\"x\",\"u\\u0073erid\":[9007199254740993]}]"},
+		{3, frames, "421[\"register\",\"42\"]\n421[\"register\",{\"a\":[{\"b\":\"]}\\\"\"}],\"userid\":-1e999}]"},
+		{4, frames, "40\n451-1[\"register\",{\"userid\":\"x\",\"b\":{\"_placeholder\":true,\"num\":0}}]\n451-2[\"register\",{\"userid\":{\"_placeholder\":true}}]"},
+		{4, frames, "40\n45-[\"x\"]\n451-/,1[\"x\"]\n451-[\"connect\"]\n451-["},
+
+		// Packets of a websocket that takes over from polling.
+		{4, upgrade, "5\n40\n420[\"register\",{\"userid\":\"x\"}]\n1"}, // without a probe
+		{3, upgrade, "2probe\n5\n2\n420[\"register\",{\"userid\":\"x\"}]"},
+		{2, upgrade, "5\n5\n2probe\n2"},
+		{4, upgrade, "40\n5"}, // a message too early
 
 		// The body of a POST.
 		{2, post, "\x00\x02\xff40\x00\x09\x09\x09\x09\x09\x09\x09\xff4"}, // a length beyond the end
@@ -94,20 +107,24 @@ func FuzzStranger(f *testing.F) {
 	emits := 0
 	f.Fuzz(func(t *testing.T, revision, how byte, input []byte) {
 		b.t, neighbour.T = t, t // a target's helpers are not its f's
-		o := siotest.Options{EIO: int(2 + revision%3), Polling: how%3 == post, Base64: true}
+		o := siotest.Options{EIO: int(2 + revision%3), Polling: how%4 >= post, Base64: true}
 		conn, err := siotest.Connect(b.url, o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		switch how % 3 {
+		switch how % 4 {
 		case post:
 			postAsStranger(conn, input)
 		case frames:
-			var stream []byte
-			for packet := range bytes.SplitSeq(input, []byte("\n")) {
-				stream = append(stream, siotest.Frame(string(packet))...)
+			sendAsStranger(conn, framed(input))
+		case upgrade:
+			second, err := siotest.DialSocket(b.url, fmt.Sprintf("EIO=%d&transport=websocket&sid=%s", o.EIO, conn.SID))
+			if err != nil {
+				t.Fatal(err)
 			}
-			sendAsStranger(conn, stream)
+			sendAsStranger(second, framed(input))
+			second.Close()
+			_ = conn.Send("1") // if it is still on polling
 		default:
 			sendAsStranger(conn, input)
 		}
@@ -121,6 +138,14 @@ func FuzzStranger(f *testing.F) {
 			t.Fatal("a fault of ours")
 		}
 	})
+}
+
+// framed returns the frames of packets that are separated by newlines.
+func framed(packets []byte) (stream []byte) {
+	for packet := range bytes.SplitSeq(packets, []byte("\n")) {
+		stream = append(stream, siotest.Frame(string(packet))...)
+	}
+	return stream
 }
 
 // sendAsStranger sends bytes, ends its side and waits until the server has read them all.

@@ -54,11 +54,15 @@ type Server struct {
 	closed bool // guarded by mu; once set, begin starts no goroutine
 }
 
-// Upgrade answers a websocket handshake and makes c the connection, which is not
-// read until [Conn.Serve]. It returns the bytes that the browser has already sent
+// Upgrade answers a websocket handshake, in which it selects [Subprotocol], and
+// makes c the connection, which is not read until [Conn.Serve]. It returns the bytes that the browser has already sent
 // behind its request. If it returns an error, the request has been answered.
 func (srv *Server) Upgrade(w http.ResponseWriter, r *http.Request, c *Conn, h Handler) (early []byte, err error) {
-	conn, rw, _, err := ws.HTTPUpgrader{Timeout: upgradeTimeout}.Upgrade(r, w)
+	upgrader := ws.HTTPUpgrader{Timeout: upgradeTimeout}
+	if name := Subprotocol(r.Header); name != "" {
+		upgrader.Header = http.Header{subprotocolHeader: {name}}
+	}
+	conn, rw, _, err := upgrader.Upgrade(r, w)
 	if err != nil {
 		if conn != nil { // the handshake failed after net/http had handed over the connection
 			_ = conn.Close()

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 // Config holds the settings that every program has.
 type Config struct {
 	MemoryConfig `embed:""`
+	PathConfig   `embed:""`
 
 	Listen      string   `default:"${listen}" help:"Address of the public listener. If the environment has PORT, the default is :PORT."`
 	AdminListen string   `default:"${admin_listen}" help:"Address of the private listener: /metrics, /debug/pprof, /readyz with reasons."`
@@ -83,7 +85,7 @@ func (c Config) Validate() error {
 	if c.Node == "" || strings.ContainsAny(c.Node, " \t\r\n") {
 		return fmt.Errorf("--node is %q: it must be a name without spaces", c.Node)
 	}
-	if err := c.MemoryConfig.Validate(); err != nil {
+	if err := cmp.Or(c.MemoryConfig.Validate(), c.PathConfig.Validate()); err != nil {
 		return err
 	}
 	for _, limit := range []struct {

@@ -54,9 +54,10 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 	return p
 }
 
-// NewRouter returns a router with the public health routes.
+// NewRouter returns a router with the public health routes, which serves also below --path-prefix.
 func (p *Process) NewRouter() *router.Router {
 	r := router.New()
+	r.Prefix = p.Config.PathPrefix
 	p.Health.Mount(r)
 	return r
 }

@@ -30,6 +30,10 @@ func parse(s string) (p Pattern, ok bool) {
 	if s == "null" {
 		return Pattern{host: "null"}, true
 	}
+	if app := hostless.FindStringSubmatch(s); app != nil {
+		scheme := strings.ToLower(app[1])
+		return Pattern{scheme: scheme}, !withHost[scheme]
+	}
 	parts := originForm.FindStringSubmatch(s)
 	if parts == nil || parts[2] != "" && parts[3][0] == '[' {
 		return Pattern{}, false
@@ -48,6 +52,13 @@ func parse(s string) (p Pattern, ok bool) {
 	return p, true
 }
 
+// hostless is an origin without a host, which an app sends for its own pages:
+// Cordova sends file://.
+var hostless = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://$`)
+
+// withHost are the schemes whose origins always have a host.
+var withHost = map[string]bool{"http": true, "https": true, "ws": true, "wss": true}
+
 var defaultPorts = map[string]int{"http": 80, "https": 443}
 
 // UnmarshalText parses one element of a flag's list.
@@ -60,7 +71,7 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	var ok bool
 	if *p, ok = parse(s); !ok {
 		return fmt.Errorf("%q is not an origin: write scheme and host without a path, and the port if it is not the scheme's default, "+
-			"such as https://shop.example, https://*.shop.example or http://localhost:8080; "+
+			"such as https://shop.example, https://*.shop.example or http://localhost:8080, or file:// for the pages of an app; "+
 			"write an internationalized host as browsers send it (xn--...)", s)
 	}
 	return nil
@@ -135,4 +146,19 @@ func (p *Policy) Foreign(r *http.Request) bool {
 	}
 	patterns := p.patterns.Load()
 	return patterns == nil || !slices.ContainsFunc(*patterns, func(one Pattern) bool { return !one.any && one.matches(page) })
+}
+
+// maxShown is how many bytes of an origin are shown.
+const maxShown = 100
+
+// Sent returns the origin that a request names, for a log: its first bytes, with
+// everything but printable ASCII escaped, since a stranger may have written it.
+func Sent(r *http.Request) string {
+	sent := strings.Join(r.Header["Origin"], ", ")
+	shown := strconv.QuoteToASCII(sent[:min(len(sent), maxShown)])
+	shown = shown[1 : len(shown)-1]
+	if len(sent) > maxShown {
+		shown += "..."
+	}
+	return shown
 }

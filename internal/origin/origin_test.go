@@ -101,7 +101,7 @@ func TestForeign(t *testing.T) {
 
 func TestBadOrigins(t *testing.T) {
 	for _, s := range []string{
-		"", "shop.example", "*.shop.example", "//shop.example", "https:shop.example", "https://", "https://shop.example/", "https://shop.example/path",
+		"", "shop.example", "*.shop.example", "//shop.example", "https:shop.example", "https://", "HTTP://", "wss://", "://", "file:", "file:/", "file:///", "file://*", "фаил://", "\u212a://", "https://shop.example/", "https://shop.example/path",
 		"https://shop.example?x", "https://shop.example#x", "https://name@shop.example", "https://shop.example:", "https://shop.example:x", "https://shop.example:0", "https://shop.example:65536", "https://shop.example:123456",
 		"https://*", "https://*:8080", "https://**.shop.example", "https://www.*.example", "https://*.[::1]", "https://магазин.рф", "https://shop example", "https://shop.example:80:80", "**",
 	} {
@@ -111,15 +111,51 @@ func TestBadOrigins(t *testing.T) {
 	}
 }
 
+// The pages of an app have an origin without a host, which is no other's.
+func TestOriginsWithoutHost(t *testing.T) {
+	policy := NewPolicy(patterns(t, "file:// APP://"))
+	for origin, want := range map[string]bool{
+		"file://": true, "FILE://": true, "app://": true,
+		"file:///": false, "file://x": false, "app://x": false, "https://": false, "http://": false, "null": false, "://": false, "other://": false,
+	} {
+		if got := policy.Allows(from(origin)); got != want {
+			t.Errorf("%q: %v", origin, got)
+		}
+	}
+}
+
+// What is shown of an origin is short, printable, and in one line.
+func TestSent(t *testing.T) {
+	for sent, want := range map[string]string{
+		"https://shop.example":          "https://shop.example",
+		"null":                          "null",
+		"https://магазин.рф":            `https://\u043c\u0430\u0433\u0430\u0437\u0438\u043d.\u0440\u0444`,
+		"a\u202eb\x1b[31m\xff\x00":      `a\u202eb\x1b[31m\xff\x00`,
+		"a\nlevel=ERROR":                `a\nlevel=ERROR`,
+		strings.Repeat("x", maxShown):   strings.Repeat("x", maxShown),
+		strings.Repeat("x", maxShown+1): strings.Repeat("x", maxShown) + "...",
+	} {
+		if got := Sent(from(sent)); got != want {
+			t.Errorf("%q: %q, want %q", sent, got, want)
+		}
+	}
+	if got := Sent(&http.Request{Header: http.Header{"Origin": {"a", "b"}}}); got != "a, b" {
+		t.Errorf("two: %q", got)
+	}
+}
+
 var fuzzedBelow = regexp.MustCompile(`^https://[a-z0-9._-]*\.below\.example(:0*443)?$`)
 
 // Policy agrees with an independent implementation of the patterns.
 func FuzzOrigin(f *testing.F) {
-	for _, s := range []string{"https://a.below.example", "HTTPS://A.below.example:443", "https://below.example", "null", "*", "https://*.below.example", "https://evil.example/.below.example", "https://a.below.example:0443", "https://[::1].below.example", "https://a.below.example:0"} {
+	for _, s := range []string{"https://a.below.example", "HTTPS://A.below.example:443", "https://below.example", "null", "*", "https://*.below.example", "https://evil.example/.below.example", "https://a.below.example:0443", "https://[::1].below.example", "https://a.below.example:0", "file://", "app://x"} {
 		f.Add(s)
 	}
 	policy := NewPolicy(patterns(f, "https://*.below.example"))
 	f.Fuzz(func(t *testing.T, s string) {
+		if shown := Sent(from(s)); len(shown) > 10*maxShown+3 || strings.ContainsFunc(shown, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("%q is shown as %q", s, shown)
+		}
 		allowed := policy.Allows(from(s))
 		if want := fuzzedBelow.MatchString(lower(s)); allowed != want {
 			t.Errorf("%q: %v, want %v", s, allowed, want)

@@ -12,7 +12,7 @@ import (
 
 // Spellings are request targets, and the path that each one is routed as: "" if
 // it has no route. A route is found by the path that is left when its escapes
-// are decoded once, and by nothing else.
+// are decoded once and doubled slashes are merged, and by nothing else.
 var spellings = map[string]string{
 	"/emit":                     "/emit",
 	"/%65mit":                   "/emit",
@@ -27,17 +27,20 @@ var spellings = map[string]string{
 	"/emit%2f":                  "/emit/",
 	"%2Femit":                   "", // net/http answers 400
 	"/%2565mit":                 "", // decoded once, not twice
-	"//emit":                    "",
-	"/%2Femit":                  "",
-	"///emit":                   "",
+	"//emit":                    "/emit",
+	"/%2Femit":                  "/emit",
+	"///emit":                   "/emit",
+	"//any.example/emit":        "",
 	"/./emit":                   "",
 	"/%2E/emit":                 "",
 	"/../emit":                  "",
 	"/x/../emit":                "",
 	"/emit/.":                   "",
 	"/emit/..":                  "",
-	"/emit//":                   "",
-	"/emit/%2F":                 "",
+	"/emit//":                   "/emit/",
+	"/emit/%2F":                 "/emit/",
+	"/emit/%252F":               "",
+	"//x/..//emit":              "",
 	"/emit/x":                   "",
 	"/EMIT":                     "",
 	"/Emit":                     "",

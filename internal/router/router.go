@@ -1,4 +1,5 @@
-// Package router is gin with an addition: a route for every HTTP method, including unknown ones.
+// Package router is gin with additions: a route for every HTTP method, including unknown ones; doubled slashes; and a
+// prefix of all paths.
 package router
 
 import (
@@ -8,7 +9,12 @@ import (
 )
 
 // A Router is a gin engine. Add all routes before it serves. While it serves it is safe for concurrent use.
-type Router struct{ *gin.Engine }
+type Router struct {
+	*gin.Engine
+	// Prefix, if not empty, is a path such as /push, below which all routes are served, too. It begins with a slash and
+	// does not end with one. It is set before the router serves.
+	Prefix string
+}
 
 // New returns a router that logs nothing (gin's logger prints query strings, which carry ids and payloads) and trusts
 // no proxy.
@@ -17,7 +23,7 @@ func New() *Router {
 	engine := gin.New()
 	engine.RedirectTrailingSlash = false
 	_ = engine.SetTrustedProxies(nil) // only a malformed address is an error
-	return &Router{engine}
+	return &Router{Engine: engine}
 }
 
 // otherMethod is the method under which the routes for unknown methods are registered with gin.
@@ -34,8 +40,9 @@ func (r *Router) EveryMethod(path string, handle gin.HandlerFunc) {
 // emit by itself.
 var noStore = []string{"no-store"}
 
-// ServeHTTP implements [http.Handler]. It answers 404 if the request has no route. No answer may be stored by a cache,
-// unless its handler sets another Cache-Control.
+// ServeHTTP implements [http.Handler]. It answers 404 if the request has no route. A route is found by the path that is
+// left when its escapes are decoded once, doubled slashes are merged, and the prefix is cut off. No answer may be stored
+// by a cache, unless its handler sets another Cache-Control.
 //
 // gin has a table of routes for each method. [gin.RouterGroup.Any] fills the tables of the methods that net/http has
 // constants for, and gin accepts no route for a method like "post". So ServeHTTP changes other methods to OTHER.
@@ -49,5 +56,5 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		other.Method = otherMethod
 		req = &other
 	}
-	r.Engine.ServeHTTP(w, req)
+	r.Engine.ServeHTTP(w, r.normal(req))
 }

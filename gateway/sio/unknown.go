@@ -1,0 +1,93 @@
+package sio
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+// errUnknown is the answer to an event other than register and unregister.
+var errUnknown = errors.New(`this server knows the events "register" and "unregister" only: send everything else to your own server, by HTTP`)
+
+// Kinds of events that have no effect, as the metric names them.
+const (
+	// unknownMisspelt has a name like register, or an argument like its own: somebody meant it, and his page is deaf.
+	unknownMisspelt = "misspelt"
+	// unknownOther was ignored by the original server, too.
+	unknownOther = "other"
+)
+
+// onUnknown answers an event that has no effect, if the page asked for an answer. The log gets a warning of one that was
+// meant for register or unregister. It does not get the name: a page may send anything there.
+func (c *client) onUnknown(s *socket, ack, name string, args []json.RawMessage) {
+	kind := unknownOther
+	if misspelt(name) || len(args) > 0 && hasUserID(args[0]) {
+		kind = unknownMisspelt
+	}
+	c.server.metrics.unknown.WithLabelValues(kind).Inc()
+	if kind == unknownMisspelt && ack == "" {
+		c.server.log.Warn(`a page sent an event that has no effect, though it looks like a "register" or "unregister", and the page is not told, ` +
+			`because it passed no callback: look for a misspelt emit in its script`)
+	}
+	s.acknowledge(ack, resultOf(errUnknown))
+}
+
+// misspelt reports whether an event's name is nearly register or unregister: in other letters, with something between
+// them, or with up to two letters too many, missing, wrong or exchanged.
+func misspelt(name string) bool {
+	plain := plainName(name)
+	return near(plain, "register") || near(plain, "unregister")
+}
+
+// hasUserID reports whether JSON is an object with a member whose name is userid or nearly that.
+func hasUserID(raw json.RawMessage) bool {
+	if raw[0] != '{' {
+		return false
+	}
+	for name := range members(raw) {
+		if len(name) < 20 && plainName(string(name[1:len(name)-1])) == "userid" {
+			return true
+		}
+	}
+	return false
+}
+
+// plainName returns the beginning of a name in small letters, without what is often between its words.
+func plainName(name string) string {
+	const longest = 64
+	return strings.ToLower(separators.Replace(name[:min(len(name), longest)]))
+}
+
+var separators = strings.NewReplacer("_", "", "-", "", " ", "", ":", "", ".", "")
+
+const (
+	mostFaults = 2                                  // that a misspelt name has
+	longRow    = len("unregister") + mostFaults + 1 // of the table of distances
+)
+
+// near reports whether at most mostFaults bytes must be added, removed, replaced, or exchanged with the next one to make
+// meant of name. It is the optimal string alignment.
+func near(name, meant string) bool {
+	if len(name) > len(meant)+mostFaults || len(name) < len(meant)-mostFaults {
+		return false
+	}
+	var before, row, next [longRow]int // for the first i-1, i and i+1 bytes of name, by how many of meant
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(name) {
+		next[0] = i + 1
+		for j := range len(meant) {
+			replaced := row[j]
+			if name[i] != meant[j] {
+				replaced++
+			}
+			next[j+1] = min(replaced, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && name[i] == meant[j-1] && name[i-1] == meant[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
+		}
+		before, row = row, next
+	}
+	return row[len(meant)] <= mostFaults
+}
