@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -47,6 +49,11 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		lostLines(stderr))
 	p.Metrics.MustRegister(memoryMetrics(p.Budget)...)
+	if len(cfg.unknown) > 0 {
+		p.Log.Warn("the environment has variables that no program of doit-socket reads. Check their names: --help has those that it reads. "+
+			"If Kubernetes has made them for a Service of that name, nothing is wrong; enableServiceLinks: false in the pod removes them",
+			"variables", strings.Join(cfg.unknown, " "))
+	}
 	started := time.Now()
 	p.Health.Fact("node", func() string { return cfg.Node })
 	p.Health.Fact("version", Version)
@@ -54,22 +61,32 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 	return p
 }
 
-// NewRouter returns a router with the public health routes.
+// noStore is the Cache-Control of answers that no cache may keep.
+const noStore = "no-store"
+
+// NewRouter returns a router with the public health routes. Its answers forbid
+// caches to keep them, 404 included, unless the handler of a route says otherwise.
 func (p *Process) NewRouter() *router.Router {
 	r := router.New()
+	r.Use(func(c *gin.Context) { c.Header("Cache-Control", noStore) })
 	p.Health.Mount(r)
 	return r
 }
 
 // ServeAdmin serves the private listener until stop is called. It calls fail if
-// serving ends before. It is called once.
+// serving ends before. If --admin-listen is empty, it serves nothing. It is called
+// once.
 func (p *Process) ServeAdmin(fail func(error)) (stop func(), err error) {
+	if p.Config.AdminListen == "" {
+		p.Log.Info("no private listener, because --admin-listen is empty")
+		return func() {}, nil
+	}
 	admin, err := p.listen(private, p.Config.AdminListen, newConnections(privateLimits(fileLimit()), nil, p.connections))
 	if err != nil {
 		return nil, err
 	}
 	admin.Serve(p.Admin, p.Log, fail)
-	p.Log.Info("private listener", "url", admin.URL())
+	p.Log.Info("private listener", "url", admin.Where())
 	return admin.Shutdown, nil
 }
 
