@@ -65,8 +65,8 @@ func TestListeners(t *testing.T) {
 	}
 }
 
-// The start fails if a port is in use: the error contains the address, and nothing keeps running
-// (TestMain).
+// The start fails if a port is in use: the error has the flag, which a second program may never have
+// been given, and the address. Nothing keeps running (TestMain).
 func TestPortInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -78,12 +78,43 @@ func TestPortInUse(t *testing.T) {
 		var out bytes.Buffer
 		args := []string{"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", flag, address}
 		err := run(context.Background(), args, &out, io.Discard)
-		if err == nil || errors.Is(err, daemon.ErrUsage) || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "in use") {
+		if err == nil || errors.Is(err, daemon.ErrUsage) || !strings.HasPrefix(err.Error(), flag+": ") || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "in use") {
 			t.Errorf("%s: %v", flag, err)
 		}
 		if strings.Contains(out.String(), "listens on") {
 			t.Errorf("%s: it says that it listens", flag)
 		}
+	}
+}
+
+// What other machines would reach is refused with what they could do there.
+func TestPublicAddresses(t *testing.T) {
+	const emit, register = "may emit to it", "register it"
+	for _, c := range []struct {
+		args      []string
+		says, not string
+	}{
+		{[]string{"--listen", "0.0.0.0:0"}, "--listen is", "may register"},
+		{[]string{"--listen", "0.0.0.0:0"}, emit + ", " + register, "private"},
+		{[]string{"--listen", "0.0.0.0:0", "--emit-listen", "127.0.0.1:0"}, "may " + register, "emit to it"},
+		{[]string{"--listen", "127.0.0.1:0", "--emit-listen", "0.0.0.0:0"}, "--emit-listen is", register},
+		{[]string{"--listen", "127.0.0.1:0", "--admin-listen", "0.0.0.0:0", "--open"}, "DOIT_ADMIN_OPEN=1", register},
+		{[]string{"--emit-listen", "127.0.0.1:1337"}, "--emit-listen is \"127.0.0.1:1337\" and --listen is", "other machines"},
+		{[]string{"--emit-listen", "127.0.0.1:1336"}, "--emit-listen is \"127.0.0.1:1336\" and --admin-listen is", "other machines"},
+		{[]string{"--emit-listen", "1335"}, "--emit-listen is \"1335\": it must be HOST:PORT", "other machines"},
+	} {
+		err := run(context.Background(), c.args, io.Discard, io.Discard)
+		if !errors.Is(err, daemon.ErrUsage) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), c.not) {
+			t.Errorf("%v: %v", c.args, err)
+		}
+	}
+}
+
+// The private listener is off if its address is empty. The public one is as ever.
+func TestNoPrivateListener(t *testing.T) {
+	out := serveOn(t, "")
+	if status, body := siotest.Get(t, urlIn(t, out, "listens on ")+"/readyz"); status != 200 || body != "ready\n" {
+		t.Errorf("%d %q", status, body)
 	}
 }
 

@@ -12,11 +12,14 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ramainen/doit-socket/embedded/box"
 	"github.com/ramainen/doit-socket/internal/daemon"
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var run = box.Run
 
 // serve runs the program until the test ends.
 func serve(t *testing.T, args ...string) (stdout *siotest.Output) {

@@ -21,6 +21,9 @@ type config struct {
 	Gateway          node.Config `embed:"" group:"Sockets:"`
 }
 
+// Validate checks the address of the public listener.
+func (c config) Validate() error { return c.Allow("--listen", c.Listen, daemon.MayRegister) }
+
 func main() { daemon.Main(name, run) }
 
 // run serves until ctx ends or a part of the gateway fails. When ctx ends it drains the sockets first. The deferred
@@ -73,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer stopAdmin()
 
-	fmt.Fprintf(stdout, "%s listens on %s\n", name, public.URL())
+	fmt.Fprintf(stdout, "%s listens on %s\n", name, public.Where())
 	if err := p.Wait(ctx); err != nil {
 		return err
 	}

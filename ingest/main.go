@@ -21,6 +21,9 @@ type config struct {
 	Ingest           legacy.Config  `embed:"" group:"Emits:"`
 }
 
+// Validate checks the address of the public listener.
+func (c config) Validate() error { return c.Allow("--listen", c.Listen, daemon.MayEmit) }
+
 func main() { daemon.Main(name, run) }
 
 // run starts the ingest and returns when ctx is done or a part of it fails. The deferred calls stop the parts in
@@ -70,6 +73,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer stopAdmin()
 
-	fmt.Fprintf(stdout, "%s listens on %s\n", name, public.URL())
+	fmt.Fprintf(stdout, "%s listens on %s\n", name, public.Where())
 	return p.Wait(ctx)
 }

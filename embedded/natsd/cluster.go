@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/ramainen/doit-socket/internal/daemon"
 )
 
 // ClusterConfig holds the flags that join several boxes to one cluster. All boxes are equal: pages
@@ -33,9 +35,12 @@ func (c ClusterConfig) Validate() error {
 	if len(c.ClusterSecret) < minSecret {
 		return fmt.Errorf("--cluster-secret has %d characters: it needs %d at least, the same on all boxes, as `openssl rand -base64 24` prints them", len(c.ClusterSecret), minSecret)
 	}
-	for _, address := range append([]string{c.ClusterListen}, c.ClusterRoutes...) {
-		if _, _, err := split(address); err != nil {
-			return fmt.Errorf("%q is not HOST:PORT: %w", address, err)
+	if _, _, err := split(c.ClusterListen); err != nil {
+		return fmt.Errorf("--cluster-listen is %q: it must be HOST:PORT, such as 10.0.0.1:6222, or :6222 for every address of the machine", c.ClusterListen)
+	}
+	for _, route := range c.ClusterRoutes {
+		if _, _, err := split(route); err != nil {
+			return fmt.Errorf("--cluster-routes contains %q: it must be HOST:PORT, such as 10.0.0.2:6222, or several, separated by commas", route)
 		}
 	}
 	return nil
@@ -61,7 +66,7 @@ func (c ClusterConfig) join(o *server.Options) error {
 	// nats-server would only log that the address is in use.
 	free, err := net.Listen("tcp", c.ClusterListen)
 	if err != nil {
-		return fmt.Errorf("listen on %s for the cluster: %w", c.ClusterListen, err)
+		return daemon.ListenError("--cluster-listen", err)
 	}
 	_ = free.Close()
 	if port == 0 {

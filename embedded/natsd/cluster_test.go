@@ -109,8 +109,8 @@ func TestClusterConfig(t *testing.T) {
 		"--cluster-listen, the": {ClusterSecret: secret},
 		"openssl":               {ClusterListen: "127.0.0.1:6222"},
 		"has 5 characters":      {ClusterListen: "127.0.0.1:6222", ClusterSecret: "short"},
-		`"10.0.0.2" is not`:     {ClusterListen: "127.0.0.1:6222", ClusterSecret: secret, ClusterRoutes: []string{"10.0.0.2"}},
-		`"127.0.0.1:x" is not`:  {ClusterListen: "127.0.0.1:x", ClusterSecret: secret},
+		`--cluster-routes contains "10.0.0.2": it must be HOST:PORT`: {ClusterListen: "127.0.0.1:6222", ClusterSecret: secret, ClusterRoutes: []string{"10.0.0.2"}},
+		`--cluster-listen is "127.0.0.1:x": it must be HOST:PORT`:    {ClusterListen: "127.0.0.1:x", ClusterSecret: secret},
 	} {
 		err := c.Validate()
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -38,7 +38,7 @@ type Config struct {
 	SocketIO              sio.Config `embed:""`
 
 	Origins  []origin.Pattern `placeholder:"https://HOST" help:"Origins whose pages may connect, such as https://shop.example, https://*.shop.example (its subdomains, not itself) or http://localhost:8080. List this server's own origin too if it serves pages. With none, or with *, every origin may connect."`
-	Drain    time.Duration    `default:"10s" help:"Time over which the sockets are closed, evenly spread, when the process is told to stop."`
+	Drain    time.Duration    `default:"10s" help:"Time over which 1,000 sockets or more are closed, evenly spread, when the process is told to stop. Fewer take their share of it."`
 	Settle   time.Duration    `default:"50ms" help:"Time for a new user's subscription to reach all nodes of a NATS cluster. The answer to register waits for it."`
 	GapEvent string           `default:"doit:gap" help:"Event that tells a page that it may have missed events and should load its state again. If empty, no page is told."`
 }
@@ -169,14 +169,26 @@ func (n *Node) Mount(r gin.IRouter, script http.Handler) {
 // Hub returns the registry of this gateway's sockets.
 func (n *Node) Hub() *hub.Hub { return n.hub }
 
+// fullDrain is the number of sockets from which on a drain takes all of its time.
+const fullDrain = 1000
+
+// drainTime returns how long the draining of so many sockets takes. Browsers that
+// are closed connect to other nodes, and load their state from PHP, as fast as they
+// are closed. So few sockets are closed at the pace at which fullDrain would be, and
+// more in the same time.
+func drainTime(most time.Duration, sockets int) time.Duration {
+	return most * time.Duration(min(sockets, fullDrain)) / fullDrain
+}
+
 // Drain accepts no new sockets and closes the present ones, evenly spread over
-// the configured time. Emits still reach those that are open. Drain returns
-// early when ctx ends. Close must follow.
+// the drainTime of the configured time. Emits still reach those that are open.
+// Drain returns early when ctx ends. Close must follow.
 func (n *Node) Drain(ctx context.Context) {
-	n.log.Info("draining; a second signal ends the process at once", "sockets", n.sio.Sockets(), "over", n.cfg.Drain)
+	over := drainTime(n.cfg.Drain, n.engine.Sessions()+n.relay.Pipes())
+	n.log.Info("draining; a second signal ends the process at once", "sockets", n.sio.Sockets(), "over", over)
 	var websockets sync.WaitGroup // of sessions on other nodes
-	websockets.Go(func() { n.relay.Drain(ctx, n.cfg.Drain) })
-	n.engine.Drain(ctx, n.cfg.Drain)
+	websockets.Go(func() { n.relay.Drain(ctx, over) })
+	n.engine.Drain(ctx, over)
 	websockets.Wait()
 }
 

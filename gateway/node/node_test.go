@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -160,4 +161,39 @@ func TestRefusedOriginIsLogged(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// A drain takes its time for 1,000 sockets or more, as for 100,000, and for fewer their share of it.
+func TestDrainTime(t *testing.T) {
+	for _, c := range []struct {
+		most    time.Duration
+		sockets int
+		want    time.Duration
+	}{
+		{10 * time.Second, 0, 0}, {10 * time.Second, 3, 30 * time.Millisecond}, {10 * time.Second, 999, 9990 * time.Millisecond},
+		{10 * time.Second, 1000, 10 * time.Second}, {10 * time.Second, 100_000, 10 * time.Second}, {time.Hour, 10_000_000, time.Hour}, {0, 5, 0},
+	} {
+		if got := drainTime(c.most, c.sockets); got != c.want {
+			t.Errorf("%d sockets, %v: %v, want %v", c.sockets, c.most, got, c.want)
+		}
+	}
+}
+
+// A handful of sockets is closed within a moment, however long a drain may take.
+func TestDrainOfFew(t *testing.T) {
+	b := start(t, func(c *Config) { c.Drain = 100 * time.Second })
+	var pages []*siotest.Client
+	for i := range 3 {
+		page := siotest.Dial(t, b.url, siotest.Options{Polling: i == 0})
+		page.Register("42")
+		pages = append(pages, page)
+	}
+	began := time.Now()
+	b.Drain(t.Context())
+	for _, page := range pages {
+		_ = page.AwaitClose()
+	}
+	if took := time.Since(began); took > siotest.Patience {
+		t.Errorf("took %v", took)
+	}
 }

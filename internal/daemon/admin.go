@@ -29,22 +29,25 @@ func newAdmin(health *Health, metrics prometheus.Gatherer, hosts []string) *Admi
 	a.mux.HandleFunc("GET /debug/pprof/cmdline", hideCommandLine)
 	a.mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	a.mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	a.Mount("/healthz", http.HandlerFunc(alive))
-	a.Mount("/readyz", http.HandlerFunc(health.ready))
+	a.mount("/healthz", "/healthz", probe(alive))
+	a.mount("/readyz", "/readyz", probe(health.ready))
 	return a
 }
 
 // Mount serves GET requests for a path and lists it on the status page. A path
 // that ends in a slash includes all paths below it. Mount must not be called
 // while requests are served.
-func (a *Admin) Mount(path string, h http.Handler) {
-	a.mux.Handle("GET "+path, h)
+func (a *Admin) Mount(path string, h http.Handler) { a.mount("GET "+path, path, h) }
+
+func (a *Admin) mount(pattern, path string, h http.Handler) {
+	a.mux.Handle(pattern, h)
 	a.paths = append(a.paths, path)
 }
 
 // ServeHTTP implements http.Handler. It answers 403 if the request names a
-// foreign host.
+// foreign host. No answer may be kept by a cache.
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", noStore)
 	if !allowsHost(r.Host, a.hosts) {
 		refuseHost(w)
 		return

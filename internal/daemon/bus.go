@@ -12,7 +12,7 @@ import (
 
 // BusConfig says where NATS is and how the program authenticates to it.
 type BusConfig struct {
-	NatsURL      string `required:"" placeholder:"nats://HOST:4222" help:"Address of NATS, or several, separated by commas."`
+	NatsURL      string `placeholder:"nats://HOST:4222" help:"Required. Address of NATS, or several, separated by commas."`
 	NatsCreds    string `placeholder:"FILE" help:"Credentials file of a NATS user, as nsc writes it."`
 	NatsNkey     string `placeholder:"FILE" help:"File with the nkey seed of a NATS user."`
 	NatsUser     string `placeholder:"NAME" help:"Name of a NATS user; requires --nats-password."`
@@ -33,15 +33,17 @@ func (c BusConfig) Validate() error {
 	}
 	switch {
 	case strings.Trim(c.NatsURL, ", ") == "":
-		return errors.New("--nats-url is empty") // for nats.go this means 127.0.0.1:4222
+		// For nats.go this means 127.0.0.1:4222.
+		return errors.New("--nats-url is missing: set it, or DOIT_NATS_URL, to the address of your NATS server, such as nats://10.0.0.5:4222; " +
+			"doit-socket, which is all in one process, needs none")
 	case !validURLs(c.NatsURL):
 		return errors.New("--nats-url is no list of addresses like nats://HOST:4222; if it contains a password with other characters than letters and digits, use --nats-user and --nats-password instead")
 	case ways > 1:
-		return errors.New("--nats-creds, --nats-nkey and --nats-user are alternatives: one of them is enough")
+		return errors.New("of --nats-creds, --nats-nkey and --nats-user more than one is set: keep the one by which this program authenticates")
 	case (c.NatsUser == "") != (c.NatsPassword == ""):
-		return errors.New("--nats-user and --nats-password go together")
+		return errors.New("of --nats-user and --nats-password only one is set: set both, or neither")
 	case (c.NatsCert == "") != (c.NatsKey == ""):
-		return errors.New("--nats-cert and --nats-key go together")
+		return errors.New("of --nats-cert and --nats-key only one is set: set both, or neither")
 	}
 	// nats.go opens some of these files at each attempt to connect. If one were
 	// missing, it would retry for ever.
@@ -52,7 +54,7 @@ func (c BusConfig) Validate() error {
 			continue
 		}
 		if _, err := os.ReadFile(f.path); err != nil {
-			return fmt.Errorf("%s: %w", f.flag, err)
+			return fmt.Errorf("%s names a file that cannot be read: %w", f.flag, err)
 		}
 	}
 	return nil

@@ -80,13 +80,13 @@ func TestBusConfig(t *testing.T) {
 	const url = "nats://127.0.0.1:4222"
 	missing := filepath.Join(t.TempDir(), "missing")
 	for want, c := range map[string]BusConfig{
-		"--nats-url is empty":         {NatsURL: " , "},
-		"no list of addresses":        {NatsURL: "127.0.0.1, nats://name:so/secret@127.0.0.1:4222"},
-		"one of them is enough":       {NatsURL: url, NatsNkey: "a", NatsUser: "b", NatsPassword: "c"},
-		"--nats-password go together": {NatsURL: url, NatsUser: "b"},
-		"--nats-key go together":      {NatsURL: url, NatsCert: "b"},
-		"--nats-creds: open":          {NatsURL: url, NatsCreds: missing},
-		"--nats-ca: open":             {NatsURL: url, NatsCA: missing},
+		"--nats-url is missing":                    {NatsURL: " , "},
+		"no list of addresses":                     {NatsURL: "127.0.0.1, nats://name:so/secret@127.0.0.1:4222"},
+		"more than one is set":                     {NatsURL: url, NatsNkey: "a", NatsUser: "b", NatsPassword: "c"},
+		"--nats-user and --nats-password only one": {NatsURL: url, NatsUser: "b"},
+		"--nats-cert and --nats-key only one":      {NatsURL: url, NatsCert: "b"},
+		"--nats-creds names a file":                {NatsURL: url, NatsCreds: missing},
+		"--nats-ca names a file":                   {NatsURL: url, NatsCA: missing},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v, want %q", c, err, want)

@@ -20,11 +20,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// A Program has one public listener, as gateway and ingest have.
+type Program struct {
+	Config `embed:""`
+}
+
+// Validate implements what kong calls.
+func (p Program) Validate() error { return p.Allow("--listen", p.Listen, MayRegister) }
+
 func parse(t *testing.T, args ...string) (Config, error) {
 	t.Helper()
-	var cfg Config
+	var cfg Program
 	err := Parse(&cfg, "test", "", Defaults{Listen: "127.0.0.1:1", AdminListen: "127.0.0.1:2"}, args, io.Discard)
-	return cfg, err
+	return cfg.Config, err
 }
 
 func TestAFlagWinsOverItsVariable(t *testing.T) {
@@ -33,26 +41,6 @@ func TestAFlagWinsOverItsVariable(t *testing.T) {
 	cfg, err := parse(t, "--listen", "127.0.0.1:11")
 	if err != nil || cfg.Listen != "127.0.0.1:11" || cfg.Node != "from-env" || cfg.AdminListen != "127.0.0.1:2" {
 		t.Errorf("%+v, %v", cfg, err)
-	}
-}
-
-func TestPublicAddressesAreRefusedInOpenMode(t *testing.T) {
-	for address, public := range map[string]bool{
-		"127.0.0.1:1": false, "localhost:1": false, "[::1]:1": false, "127.9.9.9:1": false,
-		":1": true, "0.0.0.0:1": true, "[::]:1": true, "192.0.2.1:1": true, "example.org:1": true,
-	} {
-		_, err := parse(t, "--listen", address)
-		if errors.Is(err, ErrUsage) != public || public && !strings.Contains(err.Error(), "DOIT_OPEN=1") {
-			t.Errorf("%s: %v", address, err)
-		}
-	}
-	t.Setenv("PORT", "8080")
-	if _, err := parse(t); !errors.Is(err, ErrUsage) {
-		t.Errorf("PORT alone: %v", err)
-	}
-	t.Setenv("DOIT_OPEN", "1")
-	if cfg, err := parse(t); err != nil || cfg.Listen != ":8080" {
-		t.Errorf("PORT and DOIT_OPEN: %+v, %v", cfg, err)
 	}
 }
 

@@ -3,8 +3,10 @@ package daemon
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestBadValuesAreUsage(t *testing.T) {
@@ -13,7 +15,7 @@ func TestBadValuesAreUsage(t *testing.T) {
 		BusConfig `embed:""`
 	}
 	for _, args := range [][]string{
-		{"--listen", "1337"}, {"--listen", ""}, {"--listen", "127.0.0.1"},
+		{"--listen", "1337"}, {"--listen", ""},
 		{"--node", ""}, {"--node", "a b"}, {"--node", "a\nb"},
 		{"--log-level", "loud"}, {"--open=maybe"}, {"extra"},
 		{"--nats-url", ""}, {"--nats-url", " , "},
@@ -37,16 +39,47 @@ func TestVersionHasNoVariable(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	err := Parse(&Config{}, "test", "", Defaults{}, []string{"--version"}, &out)
-	if !errors.Is(err, ErrDone) || out.String() != Version()+"\n" {
-		t.Errorf("--version: %q, %v", &out, err)
+	for _, flag := range []string{"--version", "-v"} {
+		out.Reset()
+		err := Parse(&Config{}, "test", "", Defaults{}, []string{flag}, &out)
+		if !errors.Is(err, ErrDone) || out.String() != "test "+Version()+"\n" {
+			t.Errorf("%s: %q, %v", flag, &out, err)
+		}
+	}
+}
+
+// A duration or a number that is none is refused with an example of one.
+func TestBadDurationsAndNumbers(t *testing.T) {
+	for want, args := range map[string][]string{
+		`--wait: "10" must be`:            {"--wait", "10"},
+		`--wait: "" must be`:              {"--wait="},
+		`--max-connections: "1k" must be`: {"--max-connections", "1k"},
+		`--max-memory: "2GiB" must be`:    {"--max-memory", "2GiB"},
+	} {
+		var cfg struct {
+			Config `embed:""`
+			Wait   time.Duration
+		}
+		err := Parse(&cfg, "test", "", Defaults{Listen: "127.0.0.1:1", AdminListen: "127.0.0.1:2"}, args, io.Discard)
+		says(t, err, want, "such as")
+	}
+	for _, flag := range []string{"--listen", "--max-connections"} {
+		_, err := parse(t, flag)
+		says(t, err, flag+" needs a value")
+	}
+	t.Setenv("DOIT_MAX_CONNECTIONS", "many")
+	_, err := parse(t)
+	says(t, err, "--max-connections", `DOIT_MAX_CONNECTIONS="many"`)
+	t.Setenv("DOIT_MAX_CONNECTIONS", "100_000")
+	if cfg, err := parse(t, "--max-memory", "1073741824"); err != nil || cfg.MaxConnections != 100_000 || cfg.MaxMemory != 1<<30 {
+		t.Errorf("%+v, %v", cfg, err)
 	}
 }
 
 // --help and --version answer also if other flags are missing or wrong.
 func TestHelpAlwaysHelps(t *testing.T) {
 	t.Setenv("PORT", "80")
-	for _, flag := range []string{"--help", "-h", "--version"} {
+	for _, flag := range []string{"--help", "-h", "--version", "-v"} {
 		var cfg struct {
 			Config    `embed:""`
 			BusConfig `embed:""`

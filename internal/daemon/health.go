@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/ramainen/doit-socket/internal/router"
 )
 
 // Health tells whether the process is ready, and facts about it for operators. It
@@ -69,20 +71,40 @@ func (h *Health) reasons() []string {
 }
 
 // Mount adds the public /healthz and /readyz to r. They give no reasons.
-func (h *Health) Mount(r gin.IRouter) {
-	methods := []string{http.MethodGet, http.MethodHead} // wget --spider and many load balancers use HEAD
-	r.Match(methods, "/healthz", gin.WrapF(alive))
-	r.Match(methods, "/readyz", func(c *gin.Context) {
-		if len(h.reasons()) > 0 {
-			c.String(http.StatusServiceUnavailable, "not ready\n")
-			return
+func (h *Health) Mount(r *router.Router) {
+	r.EveryMethod("/healthz", gin.WrapH(probe(alive)))
+	r.EveryMethod("/readyz", gin.WrapH(probe(h.readyInBrief)))
+}
+
+// readMethods are the methods that pages and probes are asked by.
+const readMethods = "GET, HEAD, OPTIONS"
+
+// probe serves what monitors and balancers ask for. They use GET, HEAD (wget
+// --spider) or OPTIONS (HAProxy by default), and get the same status.
+func probe(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", readMethods)
+		switch r.Method {
+		case http.MethodGet, http.MethodHead, http.MethodOptions:
+			h(w, r)
+		default:
+			http.Error(w, "ask by "+readMethods, http.StatusMethodNotAllowed)
 		}
-		c.String(http.StatusOK, "ready\n")
 	})
 }
 
 // alive serves /healthz: the process is alive if it answers.
 func alive(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") }
+
+// readyInBrief serves the public /readyz: whether the process is ready.
+func (h *Health) readyInBrief(w http.ResponseWriter, _ *http.Request) {
+	if len(h.reasons()) > 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = fmt.Fprintln(w, "not ready")
+		return
+	}
+	_, _ = fmt.Fprintln(w, "ready")
+}
 
 // ready serves the private /readyz: whether the process is ready, the reasons
 // if it is not, and all facts.

@@ -11,7 +11,7 @@ import (
 // The private listener answers by address, by localhost and by the names that
 // are allowed. Other names are refused on every path.
 func TestForeignHosts(t *testing.T) {
-	cfg, err := parse(t, "--admin-listen", "Own-Name:1336", "--admin-hosts", "gateway-1,prometheus.example")
+	cfg, err := parse(t, "--admin-listen", "Own-Name:1336", "--admin-open", "--admin-hosts", "gateway-1,prometheus.example")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,10 +53,27 @@ func (s *Server) URL() string { return urlOf(s.Addr()) }
 
 func urlOf(address string) string {
 	host, port, _ := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+	if isUnspecified(host) {
 		host = "127.0.0.1"
 	}
 	return "http://" + net.JoinHostPort(host, port)
+}
+
+// URLFor is [Server.URL] with another host if the server listens on every
+// address of the machine. every reports whether it does.
+func (s *Server) URLFor(anyHost string) (url string, every bool) {
+	host, port, _ := net.SplitHostPort(s.Addr())
+	if !isUnspecified(host) {
+		return s.URL(), false
+	}
+	return "http://" + net.JoinHostPort(anyHost, port), true
+}
+
+// Where returns the URL of the address that the server listens on, for logs.
+// 0.0.0.0 stands for every address of the machine, those of IPv6 included.
+func (s *Server) Where() string {
+	url, _ := s.URLFor("0.0.0.0")
+	return url
 }
 
 // Serve serves h in a goroutine, for which Shutdown waits. It calls fail if
@@ -113,9 +130,14 @@ func (s *Server) Shutdown() {
 	s.serving.Wait()
 }
 
-// MountPages adds pages, by path, to r. They are served for GET and HEAD.
+// MountPages adds pages, by path, to r. They are served for GET and HEAD. OPTIONS
+// is answered with 204: some balancers ask for / so, by default.
 func MountPages(r gin.IRouter, pages map[string]http.Handler) {
 	for path, page := range pages {
 		r.Match([]string{http.MethodGet, http.MethodHead}, path, gin.WrapH(page))
+		r.OPTIONS(path, func(c *gin.Context) {
+			c.Header("Allow", readMethods)
+			c.Status(http.StatusNoContent)
+		})
 	}
 }

@@ -1,12 +1,15 @@
 package daemon
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -32,22 +35,76 @@ func newProcess() *Process {
 	return NewProcess(Config{Node: "secret-node", AdminListen: "127.0.0.1:0", LogLevel: "error"}, io.Discard)
 }
 
-// Load balancers and wget --spider use HEAD.
-func TestHealthByHead(t *testing.T) {
+// Monitors and balancers ask by GET, HEAD (wget --spider) or OPTIONS (HAProxy by default), and get the same status, ready
+// or not. Other methods are told those. No cache may keep an answer.
+func TestProbes(t *testing.T) {
 	p := newProcess()
-	for name, s := range map[string]*Server{"public": newServer(t, p.NewRouter()), "private": newServer(t, p.Admin)} {
-		for _, path := range []string{"/healthz", "/readyz"} {
-			answer, err := http.Head(s.URL() + path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = answer.Body.Close()
-			if answer.StatusCode != http.StatusOK {
-				t.Errorf("%s %s: %d", name, path, answer.StatusCode)
+	var away error
+	p.Health.Check("nats", func() error { return away })
+	servers := map[string]*Server{"public": newServer(t, p.NewRouter()), "private": newServer(t, p.Admin)}
+	defer http.DefaultClient.CloseIdleConnections()
+	for _, c := range []struct {
+		path string
+		away error
+		want int
+	}{{"/healthz", nil, 200}, {"/readyz", nil, 200}, {"/healthz", io.EOF, 200}, {"/readyz", io.EOF, 503}} {
+		away = c.away
+		for name, s := range servers {
+			for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "DELETE", "PROBE"} {
+				want := c.want
+				if !strings.Contains(readMethods, method) {
+					want = http.StatusMethodNotAllowed
+				}
+				answer := ask(t, method, s.URL()+c.path)
+				if answer.StatusCode != want || answer.Header.Get("Allow") != "GET, HEAD, OPTIONS" || answer.Header.Get("Cache-Control") != "no-store" {
+					t.Errorf("%s: %s %s, nats %v: %d %v, want %d", name, method, c.path, c.away, answer.StatusCode, answer.Header, want)
+				}
 			}
 		}
 	}
-	http.DefaultClient.CloseIdleConnections()
+}
+
+func ask(t *testing.T, method, url string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	return answer
+}
+
+// No cache may keep an answer, found or not, unless a page says that it may. Balancers that ask for a page by OPTIONS
+// are told that it is there.
+func TestCaches(t *testing.T) {
+	p := newProcess()
+	r := p.NewRouter()
+	MountPages(r, map[string]http.Handler{"/page": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "no-cache") })})
+	public, private := newServer(t, r), newServer(t, p.Admin)
+	defer http.DefaultClient.CloseIdleConnections()
+	for url, want := range map[string]string{
+		public.URL() + "/page": "no-cache", public.URL() + "/nothing": "no-store",
+		private.URL() + "/": "no-store", private.URL() + "/metrics": "no-store", private.URL() + "/debug/pprof/": "no-store", private.URL() + "/nothing": "no-store",
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			if got := ask(t, method, url).Header["Cache-Control"]; !slices.Equal(got, []string{want}) {
+				t.Errorf("%s %s: %q, want %q", method, url, got, want)
+			}
+		}
+	}
+	if answer := ask(t, "OPTIONS", public.URL()+"/page"); answer.StatusCode != http.StatusNoContent || answer.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
+		t.Errorf("OPTIONS: %d %v", answer.StatusCode, answer.Header)
+	}
+	for _, why := range refusals[1:] {
+		answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(why.answer)), nil)
+		if err != nil || answer.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v, %v", why.reason, answer, err)
+		}
+	}
 }
 
 // Pages for operators are not on the public listener.
@@ -180,6 +237,14 @@ func TestURL(t *testing.T) {
 		if !strings.HasPrefix(s.URL(), prefix) || strings.HasSuffix(s.URL(), ":0") {
 			t.Errorf("%s: %s", address, s.URL())
 		}
+		_, port, _ := net.SplitHostPort(s.Addr())
+		where, elsewhere := s.URL(), s.URL()
+		if strings.HasPrefix(address, ":") || strings.HasPrefix(address, "0.") {
+			where, elsewhere = "http://0.0.0.0:"+port, "http://my-server:"+port
+		}
+		if got, every := s.URLFor("my-server"); s.Where() != where || got != elsewhere || every != (elsewhere != s.URL()) {
+			t.Errorf("%s: %s, %s", address, s.Where(), got)
+		}
 		s.Shutdown()
 	}
 }
@@ -203,17 +268,18 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// An address that the private listener cannot use is an error.
-func TestAdminPortInUse(t *testing.T) {
-	p := newProcess()
-	stop, err := p.ServeAdmin(func(err error) { t.Error(err) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
-	taken := newServer(t, http.NotFoundHandler())
-	p.Config.AdminListen = taken.Addr()
-	if _, err := p.ServeAdmin(nil); err == nil || !strings.Contains(err.Error(), taken.Addr()) {
-		t.Errorf("%v", err)
+// The log has the address of the private listener as it is, or that there is none.
+func TestPrivateListenerIsLogged(t *testing.T) {
+	for address, want := range map[string]string{"127.0.0.1:0": "url=http://127.0.0.1:", ":0": "url=http://0.0.0.0:", "": "no private listener"} {
+		var log lockedBuffer
+		p := NewProcess(Config{AdminListen: address}, &log)
+		stop, err := p.ServeAdmin(func(err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q: logged %q", address, log.String())
+		}
 	}
 }

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -18,6 +17,9 @@ const (
 	Emits   = "emits"   // --emit-listen
 	private = "private" // --admin-listen
 )
+
+// flagOf has the flag of each listener.
+var flagOf = map[string]string{Public: "--listen", Emits: "--emit-listen", private: "--admin-listen"}
 
 const (
 	// sendBuffer is what the kernel is asked to hold of the bytes that a browser
@@ -72,7 +74,7 @@ func (p *Process) listen(name, address string, cs *connections) (*Server, error)
 	}
 	tcp, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, err)
+		return nil, ListenError(flagOf[name], err)
 	}
 	l := &listener{
 		TCPListener: tcp.(*net.TCPListener), name: name, emits: name == Emits, private: name == private,

@@ -57,6 +57,10 @@ func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Optio
 				log.Warn("nats disconnected", "error", err)
 			}
 		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { // of each attempt; the log has one a minute
+			log.Warn("NATS cannot be reached. Until it can, emits are answered 503, and registrations wait. "+
+				"If this lasts, look whether it runs, and whether --nats-url is its address", "error", err)
+		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			state.connected(nc)
 			log.Info("nats reconnected", "url", nc.ConnectedUrlRedacted())
@@ -66,7 +70,7 @@ func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Optio
 			log.Error("nats", "error", withoutID(err))
 		}),
 		nats.ClosedHandler(func(nc *nats.Conn) {
-			fail(fmt.Errorf("the NATS connection is closed for good: %w", nc.LastError()))
+			fail(fmt.Errorf("the NATS connection is closed for good: %w%s", nc.LastError(), adviceOn(nc.LastError())))
 		}),
 	}, opts...)
 	nc, err := nats.Connect(url, opts...)
@@ -96,6 +100,15 @@ func (p *Process) Connect(url, role string, fail func(error), opts ...nats.Optio
 	)
 	p.Health.Fact("nats "+role, func() string { return state.String() })
 	return nc, nil
+}
+
+// adviceOn returns what to do about an error for which NATS closes a connection for
+// good, or "".
+func adviceOn(err error) string {
+	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) {
+		return "; check --nats-user and --nats-password, --nats-creds, --nats-nkey or what --nats-url contains, and the users in the configuration of NATS"
+	}
+	return ""
 }
 
 // kind returns the label of an error in doit_nats_errors_total.

@@ -59,6 +59,9 @@ func TestTheBusMayComeLater(t *testing.T) {
 	if nc.IsConnected() {
 		t.Error("connected to nothing")
 	}
+	natstest.Await(t, "the log to say so", func() bool {
+		return strings.Contains(log.String(), "NATS cannot be reached") && strings.Contains(log.String(), "--nats-url")
+	})
 	heard, err := nc.SubscribeSync("hello")
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +101,7 @@ func TestRefusedIsTold(t *testing.T) {
 	defer nc.Close()
 	select {
 	case err := <-failed:
-		if !errors.Is(err, nats.ErrAuthorization) {
+		if !errors.Is(err, nats.ErrAuthorization) || !strings.Contains(err.Error(), "--nats-user") {
 			t.Errorf("failed with %v", err)
 		}
 	case <-time.After(natstest.Patience):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -47,12 +48,20 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		lostLines(stderr))
 	p.Metrics.MustRegister(memoryMetrics(p.Budget)...)
+	if len(cfg.unknown) > 0 {
+		p.Log.Warn("the environment has variables that no program of doit-socket reads. Check their names: --help has those that it reads. "+
+			"If Kubernetes has made them for a Service of that name, nothing is wrong; enableServiceLinks: false in the pod removes them",
+			"variables", strings.Join(cfg.unknown, " "))
+	}
 	started := time.Now()
 	p.Health.Fact("node", func() string { return cfg.Node })
 	p.Health.Fact("version", Version)
 	p.Health.Fact("up", func() string { return time.Since(started).Round(time.Second).String() })
 	return p
 }
+
+// noStore is the Cache-Control of answers that no cache may keep.
+const noStore = "no-store"
 
 // NewRouter returns a router with the public health routes, which serves also below --path-prefix.
 func (p *Process) NewRouter() *router.Router {
@@ -63,14 +72,19 @@ func (p *Process) NewRouter() *router.Router {
 }
 
 // ServeAdmin serves the private listener until stop is called. It calls fail if
-// serving ends before. It is called once.
+// serving ends before. If --admin-listen is empty, it serves nothing. It is called
+// once.
 func (p *Process) ServeAdmin(fail func(error)) (stop func(), err error) {
+	if p.Config.AdminListen == "" {
+		p.Log.Info("no private listener, because --admin-listen is empty")
+		return func() {}, nil
+	}
 	admin, err := p.listen(private, p.Config.AdminListen, newConnections(privateLimits(fileLimit()), nil, p.connections))
 	if err != nil {
 		return nil, err
 	}
 	admin.Serve(p.Admin, p.Log, fail)
-	p.Log.Info("private listener", "url", admin.URL())
+	p.Log.Info("private listener", "url", admin.Where())
 	return admin.Shutdown, nil
 }
 

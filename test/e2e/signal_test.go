@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os/exec"
 	"syscall"
@@ -16,9 +17,13 @@ import (
 // sockets that are left hear on. A second one ends the process at once.
 func TestSignals(t *testing.T) {
 	p := start(t, "embedded", "--drain", "1h")
-	page, poller := siotest.Dial(t, p.URL, siotest.Options{}), siotest.Dial(t, p.URL, siotest.Options{Polling: true})
-	page.Register("42")
-	poller.Register("43")
+	// With --drain 1h one is closed every 3.6 seconds.
+	var pages []*siotest.Client
+	for i := range 20 {
+		page := siotest.Dial(t, p.URL, siotest.Options{Polling: i%2 == 0})
+		page.Register(fmt.Sprint("page", i))
+		pages = append(pages, page)
+	}
 
 	status := func(path string) int {
 		resp, err := http.Get(p.URL + path)
@@ -36,11 +41,18 @@ func TestSignals(t *testing.T) {
 	if got := status("/healthz"); got != http.StatusOK {
 		t.Errorf("/healthz: %d", got)
 	}
-	for id, c := range map[string]*siotest.Client{"42": page, "43": poller} {
-		siotest.MustPost(t, p.URL, id, "hello", `1`)
-		if got := c.Next(); got.Name != "hello" {
-			t.Errorf("%s heard %v", id, got)
+	heard := map[bool]int{} // by websockets, by polls
+	for i, page := range pages {
+		if _, answer := siotest.Post(t, p.URL, []string{fmt.Sprint("page", i)}, "hello", `1`); answer != "OK" {
+			continue // it is closed
 		}
+		if got := page.Next(); got.Name != "hello" {
+			t.Errorf("page %d heard %v", i, got)
+		}
+		heard[i%2 == 0]++
+	}
+	if heard[false] == 0 || heard[true] == 0 {
+		t.Errorf("%d websockets and %d polls are left", heard[false], heard[true])
 	}
 
 	p.Signal(syscall.SIGTERM)
