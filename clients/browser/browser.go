@@ -2,57 +2,31 @@
 // icon.
 //
 // The client script is not in the repository: fetch.sh downloads it to dist before the build. A binary that was built
-// without it redirects browsers to Socket.IO's CDN.
+// without it redirects browsers to Socket.IO's CDN, and the page says so.
 package browser
 
 import (
 	"bytes"
 	"crypto/sha256"
-	"embed"
+	_ "embed"
 	"encoding/base64"
-	"io/fs"
 	"net/http"
-	"regexp"
-	"strings"
 	"time"
 )
 
 var (
-	//go:embed VERSION
-	version string
-	//go:embed all:dist
-	dist embed.FS
-	//go:embed reregister.js
-	reregister []byte
 	//go:embed index.html
-	index []byte
+	markup []byte
+	//go:embed page.css
+	style []byte
+	//go:embed page.js
+	behaviour []byte
 	//go:embed favicon.ico
 	favicon []byte
 )
 
-// Script serves the Socket.IO client, followed by reregister.js, which repeats `register` after a reconnect.
-// It belongs at /socket.io/socket.io.js and /socket.io/socket.io.min.js.
-func Script() http.Handler { return script(dist) }
-
-// sourceMap is removed from the script: the map is not served, and would not match the script once reregister.js is
-// appended.
-var sourceMap = regexp.MustCompile(`(?m)^//# sourceMappingURL=.*$`)
-
-func script(dist fs.FS) http.Handler {
-	header := http.Header{}
-	header.Set("Access-Control-Allow-Origin", "*") // for <script crossorigin> in pages of other origins
-	client, err := fs.ReadFile(dist, "dist/socket.io.min.js")
-	if err != nil {
-		target := "https://cdn.socket.io/" + strings.TrimSpace(version) + "/socket.io.min.js"
-		return readOnly(header, func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, target, http.StatusFound)
-		})
-	}
-	header.Set("Content-Type", "text/javascript; charset=utf-8")
-	header.Set("Cache-Control", "public, max-age=3600")
-	client = bytes.TrimSpace(sourceMap.ReplaceAll(client, nil))
-	return static(header, bytes.Join([][]byte{client, reregister}, []byte("\n;\n")))
-}
+// index is the whole page, in one file, so that it needs no further route.
+var index = bytes.Replace(bytes.Replace(markup, []byte("/* STYLE */\n"), style, 1), []byte("/* SCRIPT */\n"), behaviour, 1)
 
 // Routes returns the handlers of the page and its icon, by path. open is that of [Page].
 func Routes(open bool) map[string]http.Handler {
@@ -60,27 +34,36 @@ func Routes(open bool) map[string]http.Handler {
 }
 
 // Page serves the page at /. If open is true, the page lets the visitor register and emit: it needs open mode and /emit
-// at the same address. Otherwise it only explains the server.
-func Page(open bool) http.Handler {
+// at the same address. Otherwise it only explains the server. The page finds the server by its own address, so it may be
+// below a prefix.
+func Page(open bool) http.Handler { return page(open, Embedded()) }
+
+func page(open, embedded bool) http.Handler {
 	header := http.Header{}
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Cache-Control", "no-cache")
 	header.Set("Referrer-Policy", "no-referrer")
-	// Script may redirect to the CDN. ws: and wss: are for browsers in which 'self' does not include websockets.
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "+
-		"script-src 'self' 'unsafe-inline' https://cdn.socket.io; connect-src 'self' ws: wss:; img-src 'self'; "+
-		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	body := index
+	body, cdn := index, ""
 	if open {
-		body = bytes.Replace(index, []byte(closedMark), []byte(openMark), 1)
+		body = bytes.Replace(body, []byte(closedMark), []byte(openMark), 1)
 	}
+	if !embedded {
+		body = bytes.Replace(body, []byte(ownMark), []byte(cdnMark), 1)
+		cdn = " https://cdn.socket.io"
+	}
+	// ws: and wss: are for browsers in which 'self' does not include websockets.
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "+
+		"script-src 'self' 'unsafe-inline'"+cdn+"; connect-src 'self' ws: wss:; img-src 'self'; "+
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	return static(header, body)
 }
 
-// Page replaces closedMark by openMark in index.html to enable the open mode.
+// Marks in index.html, which page replaces: the open mode, and where the client script comes from.
 const (
 	closedMark = `data-open="false"`
 	openMark   = `data-open="true"`
+	ownMark    = `data-script="own"`
+	cdnMark    = `data-script="cdn"`
 )
 
 // Favicon serves the icon; it belongs at /favicon.ico.

@@ -150,12 +150,13 @@ func (n *Node) Start() error {
 	return nil
 }
 
-// Mount adds the gateway's routes to r. script serves the client script:
-// Socket.IO servers have it under the same path.
+// Mount adds the gateway's routes to r. script serves the client script and
+// answers for what is not served of it: Socket.IO servers have these files under
+// the same path.
 func (n *Node) Mount(r gin.IRouter, script http.Handler) {
 	r.Any("/socket.io", gin.WrapH(n.engine))
 	r.Any("/socket.io/*path", func(c *gin.Context) {
-		if path := c.Param("path"); strings.HasSuffix(path, ".js") {
+		if path := c.Param("path"); strings.HasSuffix(path, ".js") || strings.HasSuffix(path, ".map") {
 			// For pages that are isolated by Cross-Origin-Embedder-Policy. The answers of
 			// the engine need it not: pages ask for them by CORS.
 			c.Header("Cross-Origin-Resource-Policy", "cross-origin")

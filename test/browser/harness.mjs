@@ -1,4 +1,4 @@
-// What both test files need: the server under test, a site beside it, one Chromium, PHP's way to emit, waiting.
+// What the test files need: the server under test, a site beside it, one Chromium, PHP's way to emit, waiting.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
@@ -21,7 +21,7 @@ export async function until(what, probe, seconds = 10) {
   }
 }
 
-async function freePort() {
+export async function freePort() {
   const listener = net.createServer().listen(0, '127.0.0.1');
   await once(listener, 'listening');
   const { port } = listener.address();
@@ -30,10 +30,11 @@ async function freePort() {
   return port;
 }
 
-/** The binary named by DOIT_EMBEDDED, on a port of its own that it keeps through restarts. */
+/** The binary named by DOIT_EMBEDDED, on a port of its own that it keeps through restarts. `flags` are more flags. */
 export class Embedded {
-  static async start() {
+  static async start(...flags) {
     const server = new Embedded();
+    server.flags = flags;
     server.binary = process.env.DOIT_EMBEDDED;
     if (!server.binary) throw new Error('DOIT_EMBEDDED is not set: go build -o X ./embedded, then DOIT_EMBEDDED=X npm test');
     server.port = await freePort();
@@ -44,7 +45,7 @@ export class Embedded {
 
   async spawn() {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'PORT' && !name.startsWith('DOIT_')));
-    const child = spawn(this.binary, ['--listen', `127.0.0.1:${this.port}`, '--admin-listen', '127.0.0.1:0'], { env });
+    const child = spawn(this.binary, ['--listen', `127.0.0.1:${this.port}`, '--admin-listen', '127.0.0.1:0', ...this.flags], { env });
     this.child = child;
     this.log = '';
     let failed = '';
@@ -86,7 +87,9 @@ export function phpJSON(value) {
     .replaceAll('/', '\\/');
 }
 
-/** A PHP site's web server: another host than the push server's, pages by path. */
+const types = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.css': 'text/css' };
+
+/** A PHP site's web server: another host than the push server's, pages by path: their text, or {body, headers}. */
 export class Site {
   pages = new Map();
 
@@ -94,10 +97,11 @@ export class Site {
     const site = new Site();
     site.server = http.createServer((request, response) => {
       const { pathname } = new URL(request.url, 'http://site');
-      const body = site.pages.get(pathname);
-      if (body === undefined) return response.writeHead(pathname === '/favicon.ico' ? 204 : 404).end();
-      response.setHeader('Content-Type', pathname.endsWith('.js') ? 'text/javascript' : 'text/html; charset=utf-8');
-      return response.end(body);
+      const page = site.pages.get(pathname);
+      if (page === undefined) return response.writeHead(pathname === '/favicon.ico' ? 204 : 404).end();
+      response.setHeader('Content-Type', types[/\.\w+$/.exec(pathname)] ?? 'text/html; charset=utf-8');
+      for (const [name, value] of Object.entries(page.headers ?? {})) response.setHeader(name, value);
+      return response.end(page.body ?? page);
     });
     site.server.listen(0, '127.0.0.1');
     await once(site.server, 'listening');
@@ -111,11 +115,55 @@ export class Site {
   }
 }
 
-export function launch() {
+/** A proxy that has the server below a prefix, and takes the prefix off, as `proxy_pass http://server/;` of nginx does. */
+export class Prefix {
+  static async start(server, prefix) {
+    const proxy = new Prefix();
+    const to = (request) => ({
+      host: '127.0.0.1', port: server.port, method: request.method, headers: request.headers,
+      path: request.url.slice(prefix.length).replace(/^(?!\/)/, '/'),
+    });
+    const outside = (request) => !`${request.url}/`.startsWith(`${prefix}/`) && !request.url.startsWith(`${prefix}?`);
+    proxy.server = http.createServer((request, response) => {
+      if (outside(request)) return response.writeHead(404).end('no such page\n');
+      const forward = http.request(to(request), (answer) => {
+        response.writeHead(answer.statusCode, answer.headers);
+        answer.pipe(response);
+      });
+      forward.on('error', () => response.destroy());
+      response.on('close', () => forward.destroy());
+      return request.pipe(forward);
+    });
+    proxy.server.on('upgrade', (request, socket) => {
+      if (outside(request)) return socket.destroy();
+      const forward = http.request(to(request));
+      forward.on('upgrade', (answer, peer) => {
+        socket.write(`HTTP/1.1 101 Switching Protocols\r\n${Object.entries(answer.headers).map(([k, v]) => `${k}: ${v}\r\n`).join('')}\r\n`);
+        socket.pipe(peer).pipe(socket);
+        for (const end of [socket, peer]) end.on('error', () => { socket.destroy(); peer.destroy(); });
+      });
+      forward.on('error', () => socket.destroy());
+      return forward.end();
+    });
+    proxy.server.listen(0, '127.0.0.1');
+    await once(proxy.server, 'listening');
+    proxy.url = `http://127.0.0.1:${proxy.server.address().port}${prefix}`;
+    return proxy;
+  }
+
+  stop() {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+}
+
+/** `flags` are more flags for Chromium. */
+export function launch(...flags) {
   return chromium.launch({
     executablePath: '/usr/bin/chromium',
+    ignoreDefaultArgs: ['--disable-back-forward-cache'], // a visitor's has it
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'],
+      '--disable-component-update', '--disable-sync', ...flags],
   });
 }
 
