@@ -9,6 +9,8 @@
 # make bench-scale    100,000 sockets and 1,000,000 ids on several gateways: about a minute, 4 GB
 # make check   format, vet, lint, borders between packages
 # make build   bin/doit-socket, bin/doit-socket-gateway, bin/doit-socket-ingest, with their licences
+# make release archives for Linux, macOS and Windows, Debian packages and checksums of this commit, in bin/release
+# make test-release   a release twice, and its Debian package installed and purged: root on Debian, some minutes
 # make notice  writes NOTICE, the licences of what is linked: a test fails when it is out of date
 # make client  fetches the Socket.IO client that the binary serves
 # make fuzz    every fuzz target, FUZZTIME each: a quarter of an hour with 60s, once they are built
@@ -24,7 +26,7 @@ FUZZTIME      := 60s
 SOAK          := 2h
 TOOLS         := $(CURDIR)/.tools/bin
 
-.PHONY: run build client notice test test-go test-browser test-cluster test-compose edge siege soak bench bench-scale check borders fuzz vuln
+.PHONY: run build release client notice test test-go test-browser test-cluster test-compose test-release edge siege soak bench bench-scale check borders fuzz vuln
 
 run: client
 	go run ./embedded
@@ -35,6 +37,10 @@ build: client
 	go build -trimpath -ldflags '-s -w' -o bin/doit-socket-gateway ./gateway
 	go build -trimpath -ldflags '-s -w' -o bin/doit-socket-ingest ./ingest
 	cp LICENSE NOTICE bin/ # who passes the programs on, passes these on
+
+release:
+	rm -rf bin/release
+	go run -C tools/release . -o "$(CURDIR)/bin/release" "$(CURDIR)"
 
 notice:
 	go run ./tools/notice >NOTICE.new
@@ -73,6 +79,10 @@ test-compose:
 	test/needs.sh $(NEEDS_COMPOSE)
 	go test -tags compose -count 1 -v -timeout 30m -run '^TestCompose$$' ./test/deploy
 
+test-release:
+	test/needs.sh npm:npm dpkg:dpkg systemd-analyze:systemd
+	go test -tags release -count 1 -v -timeout 20m ./test/release
+
 # On a machine that has nothing else to do: each figure is printed, and fails the run where it is not met.
 edge:
 	test/needs.sh nginx:nginx
@@ -106,7 +116,10 @@ bench-scale:
 check: borders $(TOOLS)/golangci-lint
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	GOOS=windows go build ./gateway/ws # the rest of the product is the same everywhere
-	go vet -tags programs,soak,compose ./...
+	go vet -tags programs,soak,compose,release ./...
+	go mod tidy -diff
+	$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
+	cd tools/release # a module of its own
 	go mod tidy -diff
 	$(TOOLS)/golangci-lint run --allow-parallel-runners ./...
 

@@ -23,8 +23,8 @@ import (
 // programs are the packages that are linked into what is passed on.
 var programs = []string{"./embedded", "./gateway", "./ingest"}
 
-// architectures are those of the images and releases, for Linux. What is linked may differ.
-var architectures = []string{"amd64", "arm64"}
+// platforms are those of the images and releases, as GOOS and GOARCH. What is linked differs.
+var platforms = [][2]string{{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}, {"windows", "amd64"}, {"windows", "arm64"}}
 
 // socketIOClient is the licence of the client script, which clients/browser embeds when it has been fetched.
 //
@@ -154,13 +154,13 @@ func licenceFiles(root string) ([]licenceFile, error) {
 	return files, nil
 }
 
-// linked returns the packages that are linked into the programs on any architecture.
+// linked returns the packages that are linked into the programs on any platform.
 func linked(root string) ([]pkg, error) {
 	var all []pkg
-	for _, architecture := range architectures {
+	for _, platform := range platforms {
 		list := exec.Command("go", append([]string{"list", "-deps", "-json=Dir,Module"}, programs...)...) //nolint:gosec // constants
 		list.Dir = root
-		list.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+architecture, "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
+		list.Env = append(os.Environ(), "GOOS="+platform[0], "GOARCH="+platform[1], "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
 		out, err := list.Output()
 		if err != nil {
 			var failed *exec.ExitError
