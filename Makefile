@@ -28,12 +28,12 @@ TOOLS         := $(CURDIR)/.tools/bin
 
 .PHONY: run build client notice needs needs-of-test go test test-go test-browser test-cluster test-compose edge siege soak bench bench-scale check borders fuzz vuln
 
-run build notice test-go test-browser test-cluster test-compose edge siege soak bench bench-scale check borders fuzz vuln: go
+notice test-go test-browser test-cluster test-compose edge siege soak bench bench-scale check borders fuzz vuln: go
 
-run: client
+run: go client
 	go run ./embedded
 
-build: client
+build: go client
 	mkdir -p bin
 	go build -trimpath -ldflags '-s -w' -o bin/doit-socket ./embedded
 	go build -trimpath -ldflags '-s -w' -o bin/doit-socket-gateway ./gateway

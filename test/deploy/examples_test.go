@@ -114,13 +114,14 @@ func TestMoving(t *testing.T) {
 
 			site := t.TempDir()
 			save(t, "<?php define('SOCKET_IO_SERVER', 'http://old.example');\n", site, "config.php")
-			save(t, "{{socketIO#init 'http://cloud.doit-cms.ru'}}\n", site, "app", "main.html")
-			save(t, "<?php d()->SocketIO->url='http://cloud.doit-cms.ru';\n", site, "app", "order.php")
+			save(t, "{{socketIO#init 'http://old.example'}}\n", site, "app", "main.html")
+			save(t, "<?php d()->SocketIO->url = 'http://old.example';\n", site, "app", "order.php")
+			save(t, "<script>var socket = io('http://cloud.doit-cms.ru');</script>\n", site, "app", "cart.html")
 			save(t, "of 2014\n", site, "cms", "external", "socket.io.js")
 			find := exec.Command("sh", "-c", d.with("grep -rnE"))
 			find.Dir = site
 			found, err := find.Output()
-			for _, file := range []string{"config.php:1:", "app/main.html:1:", "app/order.php:1:"} {
+			for _, file := range []string{"config.php:1:", "app/main.html:1:", "app/order.php:1:", "app/cart.html:1:"} {
 				if err != nil || !strings.Contains(string(found), file) {
 					t.Errorf("%s is not found: %v\n%s", file, err, found)
 				}
