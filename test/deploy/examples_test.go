@@ -117,6 +117,7 @@ func TestMoving(t *testing.T) {
 			save(t, "{{socketIO#init 'http://old.example'}}\n", site, "app", "main.html")
 			save(t, "<?php d()->SocketIO->url = 'http://old.example';\n", site, "app", "order.php")
 			save(t, "<script>var socket = io('http://cloud.doit-cms.ru');</script>\n", site, "app", "cart.html")
+			save(t, "<?php define('SOCKET_IO_SERVER', 'http://cloud.doit-cms.ru');\n", site, "cms", "class.php")
 			save(t, "of 2014\n", site, "cms", "external", "socket.io.js")
 			find := exec.Command("sh", "-c", d.with("grep -rnE"))
 			find.Dir = site
@@ -125,6 +126,10 @@ func TestMoving(t *testing.T) {
 				if err != nil || !strings.Contains(string(found), file) {
 					t.Errorf("%s is not found: %v\n%s", file, err, found)
 				}
+			}
+
+			if strings.Contains(string(found), "cms/") {
+				t.Errorf("the CMS itself is found, which nobody has to change:\n%s", found)
 			}
 
 			save(t, "cacert = \""+b.authority+"\"\nlocation\nconnect-to = \"push.example.com:443:"+b.secure+"\"\n", b.dir, ".curlrc")
