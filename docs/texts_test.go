@@ -211,7 +211,7 @@ func said(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	added := regexp.MustCompile(`"\s*\+\s*"`)
+	added := regexp.MustCompile("\"\\s*\\+\\s*\"|`\\s*\\+\\s*`")
 	return strings.ReplaceAll(added.ReplaceAllString(all.String(), ""), `\"`, `"`)
 }
 
