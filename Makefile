@@ -26,7 +26,7 @@ FUZZTIME      := 60s
 SOAK          := 2h
 TOOLS         := $(CURDIR)/.tools/bin
 
-.PHONY: run build client notice needs needs-of-test go test test-go test-browser test-cluster test-compose edge siege soak bench bench-scale check borders fuzz vuln
+.PHONY: run build client notice test test-go test-browser test-cluster test-compose edge siege soak bench bench-scale check borders fuzz vuln
 
 notice test-go test-browser test-cluster test-compose edge siege soak bench bench-scale check borders fuzz vuln: go
 
@@ -46,6 +46,8 @@ notice:
 
 client:
 	clients/browser/fetch.sh
+
+.PHONY: go needs needs-of-test
 
 # Go before 1.21 fails at go.mod without saying what to do; later ones fetch the version that go.mod names, if they may.
 go:
