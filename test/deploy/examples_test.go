@@ -139,7 +139,7 @@ func TestMoving(t *testing.T) {
 				t.Skipf("the program was built without the script, which is on the Internet: %v\n%s", err, out)
 			}
 			script, err := os.ReadFile(filepath.Join(site, "cms", "external", "socket.io.js"))
-			if err != nil || !strings.Contains(string(script), "doitRegistered") {
+			if err != nil || !strings.Contains(string(script), "doit-socket") {
 				t.Errorf("the new script is %.200q, %v", script, err)
 			}
 
