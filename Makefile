@@ -1,5 +1,7 @@
 # make run     the whole system on http://127.0.0.1:1337
-# make test    all tests; installs the programs that they need where it may (root, apt, npm), and says so first
+# make test    all tests. It says which Debian packages are missing, and as root on Debian installs them with apt-get;
+#              npm fetches the clients of the browser tests into this directory
+# make needs   lists the Debian packages that make test would install, and installs nothing
 # make edge    the socket edge under load and strangers, with figures: about 35 minutes
 # make test-cluster   three nats-servers, two gateways, two ingests, killed or restarted in turn: about 4 minutes
 # make siege   all attacks at random for half an hour, on a process with 2 GiB: needs root, for a cgroup
@@ -28,10 +30,12 @@ TOOLS         := $(CURDIR)/.tools/bin
 
 .PHONY: run build release client notice test test-go test-browser test-cluster test-compose test-release edge siege soak bench bench-scale check borders fuzz vuln
 
-run: client
+notice test-go test-browser test-cluster test-compose edge siege soak bench bench-scale check borders fuzz vuln: go
+
+run: go client
 	go run ./embedded
 
-build: client
+build: go client
 	mkdir -p bin
 	go build -trimpath -ldflags '-s -w' -o bin/doit-socket ./embedded
 	go build -trimpath -ldflags '-s -w' -o bin/doit-socket-gateway ./gateway
@@ -49,12 +53,29 @@ notice:
 client:
 	clients/browser/fetch.sh
 
-test: test-go test-browser
+.PHONY: go needs needs-of-test
+
+# Go before 1.21 fails at go.mod without saying what to do; later ones fetch the version that go.mod names, if they may.
+go:
+	@version=$$(go version 2>&1) || true
+	if ! [[ $$version =~ go1\.(2[6-9]|[3-9][0-9]) ]]; then
+		echo "Go 1.26 is needed, and \`go version\` says \"$$version\": install it from https://go.dev/dl/, as docs/troubleshooting.md says under \"Go is too old\"." >&2
+		exit 1
+	fi
+
+test: go needs-of-test test-go test-browser
+
+needs:
+	@NEEDS=list test/needs.sh $(NEEDS_GO) $(NEEDS_BROWSER)
+
+# All at once and before anything else, so that nobody is surprised after minutes.
+needs-of-test:
+	@test/needs.sh $(NEEDS_GO) $(NEEDS_BROWSER)
 
 # What a target needs of the machine: a program, and Debian's package that has it. `go test ./...` by itself needs Go
 # alone: tests that start other programs have the build tag programs.
 NEEDS_GO      := php:php-cli php-curl:php-curl ss:iproute2 gcc:gcc npm:npm \
-                 haproxy:haproxy nginx:nginx caddy:caddy systemd-analyze:systemd kubectl:kubernetes-client
+                 haproxy:haproxy nginx:nginx caddy:caddy apache2:apache2-bin curl:curl systemd-analyze:systemd kubectl:kubernetes-client
 NEEDS_BROWSER := chromium:chromium node:nodejs npm:npm
 NEEDS_BENCH   := node:nodejs npm:npm
 NEEDS_COMPOSE := docker:docker.io dockerd:docker.io docker-compose:docker-compose busybox:busybox-static haproxy:haproxy node:nodejs npm:npm

@@ -1,6 +1,7 @@
 package siotest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -19,6 +20,8 @@ type Options struct {
 	EIO     int  // 2, 3 or 4; 0 means 4
 	Polling bool // else websocket
 	Base64  bool // polling before EIO 4: asks for text, as browsers without binary XMLHttpRequest do
+
+	Path string // of the server; "" means /socket.io/
 }
 
 func (o Options) String() string {
@@ -97,14 +100,15 @@ func DialSocket(base, query string) (*Conn, error) {
 
 // target is path and query of the session's requests.
 func (c *Conn) target() string {
+	path := cmp.Or(c.Path, "/socket.io/")
 	if c.query != "" {
-		return "/socket.io/?" + c.query
+		return path + "?" + c.query
 	}
 	transport := "websocket"
 	if c.Polling {
 		transport = "polling"
 	}
-	target := fmt.Sprintf("/socket.io/?EIO=%d&transport=%s", c.EIO, transport)
+	target := fmt.Sprintf("%s?EIO=%d&transport=%s", path, c.EIO, transport)
 	if c.Polling && c.Base64 && c.EIO < 4 {
 		target += "&b64=1"
 	}

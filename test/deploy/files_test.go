@@ -23,8 +23,13 @@ func TestVariablesAreKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile(`\bDOIT_[A-Z_]+\b`)
-	for _, file := range append(files, "../../docker-compose.yml", "../../docs/deploy.md") {
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(append(files, documents...), "../../docker-compose.yml", "../../README.md", "../../README.ru.md")
+	named := regexp.MustCompile(`\bDOIT_[A-Z_]+[A-Z]\b`)
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
