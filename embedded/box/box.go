@@ -43,12 +43,13 @@ func (c config) Validate() error {
 // Main runs the program. It does not return.
 func Main() { daemon.Main(name, Run) }
 
+// Run starts the parts in this order, and returns when ctx is done or one of them fails:
+//
 //	PHP ──POST /emit──▶ ingest ──▶ nats-server ──▶ gateway ──Socket.IO──▶ browsers
 //	                    └────────── this process ─────────┘
 //
-// Run starts the parts in this order and returns when ctx is done or one of them fails. When ctx is
-// done it first drains the sockets. Then the deferred calls stop the parts in reverse order: no new
-// connections, requests in flight are answered, NATS is drained.
+// When ctx is done it first drains the sockets. Then the deferred calls stop the parts in reverse
+// order: no new connections, requests in flight are answered, NATS is drained.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var cfg config
 	err := daemon.Parse(&cfg, name, "A PHP page raises an event, the right browsers hear it.",

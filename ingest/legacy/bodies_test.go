@@ -3,6 +3,7 @@ package legacy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -198,7 +199,7 @@ func TestMaxParts(t *testing.T) {
 	if _, err := parseMultipart("x; boundary=b", body(maxParameters)); err != nil {
 		t.Error(err)
 	}
-	if _, err := parseMultipart("x; boundary=b", body(maxParameters+1)); err != errTooManyParameters {
+	if _, err := parseMultipart("x; boundary=b", body(maxParameters+1)); !errors.Is(err, errTooManyParameters) {
 		t.Errorf("err = %v", err)
 	}
 }
