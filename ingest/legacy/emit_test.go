@@ -1,7 +1,6 @@
 package legacy
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -372,26 +371,4 @@ func TestStat(t *testing.T) {
 	if _, answer := b.do("GET", "/stat/all", ""); answer != "20" {
 		t.Errorf("two gateways: %s", answer)
 	}
-}
-
-// The answer to any request is OK or ERROR.
-func FuzzEmitRequest(f *testing.F) {
-	b := newBench(f)
-	f.Add("id=u&message=e&data=1", "", true)
-	f.Add("", "id=u&message=e&a=1", false)
-	f.Add("id[a][b]=%FF&message=\xff&data=\"\xff\"", "%", true)
-	f.Fuzz(func(t *testing.T, body, query string, post bool) {
-		method := http.MethodGet
-		if post {
-			method = http.MethodPost
-		}
-		r := httptest.NewRequest(method, "/emit", bytes.NewReader([]byte(body)))
-		r.URL.RawQuery = query
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		w := httptest.NewRecorder()
-		b.http.Config.Handler.ServeHTTP(w, r)
-		if answer := w.Body.String(); !slices.Contains([]string{"OK", "ERROR"}, answer) {
-			t.Fatalf("%q", answer)
-		}
-	})
 }

@@ -6,6 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,4 +114,30 @@ func TestOldCodePage(t *testing.T) {
 			t.Errorf("%q was sent", m.Data)
 		}
 	}
+}
+
+// The answer to any request is OK or ERROR, and Doit-Error is text.
+func FuzzEmitRequest(f *testing.F) {
+	b := newBench(f)
+	f.Add("id=u&message=e&data=1", "", formType, true)
+	f.Add("", "id=u&message=e&a=1", "", false)
+	f.Add("id[a][b]=%FF&message=\xff&data=\"\xff\"", "%", "x/y; \xff", true)
+	f.Add(`{"id":[1,{}],"msg":"e"}`, "", jsonType, true)
+	f.Fuzz(func(t *testing.T, body, query, contentType string, post bool) {
+		method := http.MethodGet
+		if post {
+			method = http.MethodPost
+		}
+		r := httptest.NewRequest(method, "/emit", strings.NewReader(body))
+		r.URL.RawQuery = query
+		r.Header.Set("Content-Type", contentType)
+		w := httptest.NewRecorder()
+		b.http.Config.Handler.ServeHTTP(w, r)
+		if answer := w.Body.String(); !slices.Contains([]string{"OK", "ERROR"}, answer) {
+			t.Fatalf("%q", answer)
+		}
+		if told := w.Header()["Doit-Error"]; told != nil && !headerText.MatchString(told[0]) {
+			t.Fatalf("%q", told)
+		}
+	})
 }
