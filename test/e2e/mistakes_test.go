@@ -15,16 +15,16 @@ func TestMistakesAreLoggedOnce(t *testing.T) {
 	server := start(t, "embedded")
 	get := func(query string) { siotest.Get(t, server.URL+"/emit?"+query) }
 	for i := range 100 {
-		get(fmt.Sprintf("userid=secret%d&message=e", i))
+		get(fmt.Sprintf("userid=hush%d&message=e", i))
 	}
-	get("id=secret&event=e")
+	get("id=hush&event=e")
 	line := func(kind string) string {
 		return "msg=\"a request for /emit or /stat/all has a mistake: " + kind + "\""
 	}
 	natstest.Await(t, "both kinds", func() bool {
 		return strings.Contains(server.Log(), line("no id")) && strings.Contains(server.Log(), line("no message"))
 	})
-	if log := server.Log(); strings.Count(log, line("no id")) != 1 || !strings.Contains(log, "did you mean id instead of userid?") || strings.Contains(log, "secret") {
+	if log := server.Log(); strings.Count(log, line("no id")) != 1 || !strings.Contains(log, "did you mean id instead of userid?") || strings.Contains(log, "hush") {
 		t.Error(log)
 	}
 	if metrics := siotest.MustGet(t, server.Admin+"/metrics"); !strings.Contains(metrics, "\ndoit_ingest_mistakes_total{kind=\"no id\"} 100\n") {
