@@ -15,7 +15,7 @@ const languages = {
     locale: 'ru-RU', title: /PHP сообщает о\sсобытии/, on: /^На связи/, heard: 'Что услышала страница', send: 'Отправить', id: 'Кому (userid)',
     event: 'Событие', data: 'Данные (JSON', other: 'English', noScript: /Скрипт клиента не загрузился: http/, noCDN: /cdn\.socket\.io .* make run/,
     reserved: /disconnect занято/, long: /256 байт, а здесь 400/, nobody: /никого нет на связи/, secret: /единственный секрет/,
-    clauses: 440, origin: (at) => `Сервер не принимает страницы с ${at}: этого адреса нет в --origins.`, proxy: /отвечает 404/, lost: /^Связь потеряна/,
+    clauses: 640, origin: (at) => `Сервер не принимает страницы с ${at}: этого адреса нет в --origins.`, proxy: /отвечает 404/, lost: /^Связь потеряна/,
   },
   en: {
     locale: 'en-GB', title: /PHP raises an event/, on: /^Connected/, heard: 'What this page heard', send: 'Send', id: 'To whom (userid)',
