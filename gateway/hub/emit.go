@@ -2,7 +2,9 @@ package hub
 
 import (
 	"context"
+	"time"
 
+	"github.com/ramainen/doit-socket/internal/clock"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
@@ -21,10 +23,11 @@ type target struct {
 // are only supported on NATS.
 //
 // The caller's goroutine sends the event to a user whose turn is free, for the time of one turn.
-// Else Emit waits: until ctx ends, or, if first is set, only until a socket of any user took the event.
-// An event that still waits when ctx ends is not sent. An event for a user for whom too much waits
-// already is not sent either.
-func (h *Hub) Emit(ctx context.Context, m wire.Message, subjects []string, first bool) (sockets []int) {
+// Else Emit waits: until bound has passed or ctx ends, or, if first is set, only until a socket of any
+// user took the event. An event that still waits then is not sent. An event for a user for whom too
+// much waits already is not sent either.
+func (h *Hub) Emit(ctx context.Context, bound time.Duration, m wire.Message, subjects []string, first bool) (sockets []int) {
+	end := clock.Now() + int64(bound)
 	message := &Message{Payload: m.Payload}
 	sockets, targets := make([]int, len(subjects)), make([]target, len(subjects))
 	reached, waiting := false, 0
@@ -36,7 +39,7 @@ func (h *Hub) Emit(ctx context.Context, m wire.Message, subjects []string, first
 			continue
 		}
 		sockets[i] = NotKnown
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || clock.Now() >= end {
 			continue
 		}
 		entry := u.queue.add(&t.emit)
@@ -56,6 +59,9 @@ func (h *Hub) Emit(ctx context.Context, m wire.Message, subjects []string, first
 	if waiting == 0 || first && reached {
 		return sockets
 	}
+	// Few emits wait, so only these pay for a timer.
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(end-clock.Now()))
+	defer cancel()
 	for i := range targets {
 		t := &targets[i]
 		if t.user == nil {

@@ -223,7 +223,7 @@ func TestLastEventIsLetGo(t *testing.T) {
 	payload := new([64]byte)
 	copy(payload[:], `["e"]`)
 	runtime.AddCleanup(payload, func(done chan struct{}) { close(done) }, gone)
-	b.hub.Emit(t.Context(), wire.Message{Payload: payload[:5]}, []string{"user.42"}, false)
+	b.hub.Emit(t.Context(), natstest.Patience, wire.Message{Payload: payload[:5]}, []string{"user.42"}, false)
 	payload = nil
 	natstest.Await(t, "the event to go", func() bool {
 		runtime.GC()
@@ -238,7 +238,7 @@ func TestLastEventIsLetGo(t *testing.T) {
 
 // emitHere emits to one user in this process, and returns how many sockets took the event.
 func emitHere(h *Hub, subject, payload string) (sockets int) {
-	return h.Emit(context.Background(), wire.Message{Payload: []byte(payload)}, []string{subject}, false)[0]
+	return h.Emit(context.Background(), natstest.Patience, wire.Message{Payload: []byte(payload)}, []string{subject}, false)[0]
 }
 
 // taken reports whether somebody has the turn.
@@ -298,7 +298,7 @@ func BenchmarkEmit(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for i := int(seed.Add(61)); pb.Next(); i++ {
-					bench.hub.Emit(ctx, wire.Message{Payload: payload}, subjects[i%users:i%users+1], true)
+					bench.hub.Emit(ctx, natstest.Patience, wire.Message{Payload: payload}, subjects[i%users:i%users+1], true)
 				}
 			})
 		})

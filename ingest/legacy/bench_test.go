@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -23,7 +24,7 @@ func BenchmarkEmit(b *testing.B) {
 			b.Run(fmt.Sprintf("%s-%d", carrier, receivers), func(b *testing.B) {
 				bench := newBench(b)
 				if carrier == "process" {
-					bench.publisher.UseGateway(func() bool { return true }, func(_ context.Context, _ wire.Message, subjects []string, _ bool) []int {
+					bench.publisher.UseGateway(func() bool { return true }, func(_ context.Context, _ time.Duration, _ wire.Message, subjects []string, _ bool) []int {
 						return slices.Repeat([]int{1}, len(subjects))
 					})
 				} else {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ramainen/doit-socket/internal/wire"
 )
@@ -60,7 +61,7 @@ func (b *bench) listen(ids ...string) (heard func() string) {
 	}
 	var mu sync.Mutex
 	var messages []string
-	b.publisher.UseGateway(func() bool { return true }, func(_ context.Context, m wire.Message, subjects []string, _ bool) []int {
+	b.publisher.UseGateway(func() bool { return true }, func(_ context.Context, _ time.Duration, m wire.Message, subjects []string, _ bool) []int {
 		mu.Lock()
 		defer mu.Unlock()
 		sockets := make([]int, len(subjects))

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -50,7 +51,7 @@ func TestBodiesCount(t *testing.T) {
 func TestLargeBodiesAreRefusedUnread(t *testing.T) {
 	running, done := make(chan struct{}, 1), make(chan struct{})
 	publisher := publish.New(publish.Config{MaxEmitBytes: 64 << 10}, natstest.Connect(t, natstest.Start(t)), prometheus.NewRegistry())
-	publisher.UseGateway(func() bool { return true }, func(_ context.Context, _ wire.Message, subjects []string, _ bool) []int {
+	publisher.UseGateway(func() bool { return true }, func(_ context.Context, _ time.Duration, _ wire.Message, subjects []string, _ bool) []int {
 		running <- struct{}{}
 		<-done
 		return make([]int, len(subjects))

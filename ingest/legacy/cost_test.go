@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -144,7 +145,7 @@ func BenchmarkCost(b *testing.B) {
 				}
 				b.Cleanup(p.Close)
 				if carrier == "process" {
-					p.UseGateway(func() bool { return true }, func(_ context.Context, _ wire.Message, subjects []string, _ bool) []int {
+					p.UseGateway(func() bool { return true }, func(_ context.Context, _ time.Duration, _ wire.Message, subjects []string, _ bool) []int {
 						return make([]int, len(subjects))
 					})
 				}

@@ -326,7 +326,7 @@ func TestARequestThatHangsUp(t *testing.T) {
 	}
 	within := newBench(t)
 	served := 0
-	within.publisher.UseGateway(func() bool { return true }, func(ctx context.Context, _ wire.Message, subjects []string, _ bool) []int {
+	within.publisher.UseGateway(func() bool { return true }, func(ctx context.Context, _ time.Duration, _ wire.Message, subjects []string, _ bool) []int {
 		if ctx.Err() == nil {
 			served += len(subjects)
 		}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ramainen/doit-socket/internal/wire"
 )
@@ -39,7 +40,7 @@ func TestAWaitingPostForgetsItsBody(t *testing.T) {
 	} {
 		b := newBench(t)
 		var before, during int64
-		b.publisher.UseGateway(func() bool { return true }, func(context.Context, wire.Message, []string, bool) []int {
+		b.publisher.UseGateway(func() bool { return true }, func(context.Context, time.Duration, wire.Message, []string, bool) []int {
 			during = inUse()
 			return []int{1}
 		})

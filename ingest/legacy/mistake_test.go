@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -205,7 +206,7 @@ func TestNoMistakes(t *testing.T) {
 func TestFailuresAreNoMistakes(t *testing.T) {
 	b := newLimitedBench(t, publish.Config{MaxEmits: 1})
 	w := newWitness(b.publisher, nil)
-	b.publisher.UseGateway(func() bool { return true }, func(context.Context, wire.Message, []string, bool) []int {
+	b.publisher.UseGateway(func() bool { return true }, func(context.Context, time.Duration, wire.Message, []string, bool) []int {
 		if got := w.ask("GET", "/emit?id=u&message=e", ""); got.Code != 503 || !strings.Contains(got.Header().Get("Doit-Error"), "--max-emits") {
 			t.Errorf("%d %v", got.Code, got.Header())
 		}

@@ -17,6 +17,9 @@ import (
 // receipt of another gateway that was sent at the same time as the zero arrives before the first one.
 const recountInterval = 50 * time.Millisecond
 
+// errBound is the cause of the end of an emit's context if its bound has passed.
+var errBound = errors.New("its time is over")
+
 // bus is the carrier over NATS: it publishes a request for each receiver and waits for the gateways' receipts. A
 // receiver that is answered with zero sockets may still have some on another gateway. So carry sends count requests
 // until the receiver is final: a receipt arrives, NATS reports "no responders", or the bound has passed.
@@ -76,6 +79,8 @@ func (b *bus) close() {
 // every receiver gets the event. Nothing is passed to the sender once ctx has ended: select alone would not do, because
 // it chooses at random if the sender is ready, too.
 func (b *bus) carry(ctx context.Context, r request) ([]Outcome, error) {
+	ctx, end := context.WithTimeoutCause(ctx, r.bound, errBound)
+	defer end()
 	pace := newPace(len(r.message.Payload), b.patience)
 	number, e := b.pending.begin(r.subjects, r.policy, pace.heard)
 	replies := b.inbox.emit(number)

@@ -10,9 +10,9 @@ import (
 
 // A Gateway is the gateway of this process. It sends an event to the sockets of the users of the subjects and returns
 // for each subject how many sockets took it, or a negative number if that is not known. For an empty subject that is
-// zero. It waits for users that are busy until ctx ends, or, if first is set, until a socket of any
+// zero. It waits for users that are busy until bound has passed or ctx ends, or, if first is set, until a socket of any
 // user took the event. It must be safe for concurrent use.
-type Gateway func(ctx context.Context, m wire.Message, subjects []string, first bool) (sockets []int)
+type Gateway func(ctx context.Context, bound time.Duration, m wire.Message, subjects []string, first bool) (sockets []int)
 
 // process is the carrier that calls the gateway of this process.
 type process struct {
@@ -40,7 +40,7 @@ func (c *process) available(quiet time.Duration) bool {
 func (c *process) carry(ctx context.Context, r request) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(r.subjects))
 	known, reached := true, false
-	for i, sockets := range c.gateway(ctx, r.message, r.subjects, r.policy == FirstReceipt) {
+	for i, sockets := range c.gateway(ctx, r.bound, r.message, r.subjects, r.policy == FirstReceipt) {
 		switch {
 		case sockets > 0:
 			outcomes[i] = Outcome{State: Reached, Sockets: sockets}

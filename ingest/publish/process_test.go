@@ -21,7 +21,7 @@ type here struct {
 	heard []string // guarded by mu
 }
 
-func (h *here) Emit(ctx context.Context, m wire.Message, subjects []string, _ bool) (sockets []int) {
+func (h *here) Emit(ctx context.Context, _ time.Duration, m wire.Message, subjects []string, _ bool) (sockets []int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, subject := range subjects {

@@ -162,17 +162,17 @@ type request struct {
 	subjects []string     // by receiver; "" is skipped
 	message  wire.Message // its Subject is not set
 	policy   Policy
+	bound    time.Duration
 }
 
-// errBound is the cause of the end of an emit's context if [Publisher.Bound] has passed.
-var errBound = errors.New("its time is over")
-
 // A carrier sends a message to the gateways and returns an outcome for each subject. The error is nil if the policy is
-// fulfilled. The context ends at the bound of the emit at the latest, with the cause errBound. A carrier returns soon
-// after the context has ended, and sends nothing from then on. There are two carriers: [bus] for NATS, and [process] for the gateway in this process.
+// fulfilled. A carrier returns soon after the bound of the request has passed, or the context has ended, and sends
+// nothing from then on. There are two carriers: [bus] for NATS, and [process] for the gateway in this process.
 type carrier interface {
 	carry(context.Context, request) ([]Outcome, error)
 }
+
+var _, _ carrier = (*bus)(nil), (*process)(nil)
 
 // A Publisher publishes emits. It is safe for concurrent use.
 type Publisher struct {
@@ -234,8 +234,6 @@ func (p *Publisher) Publish(ctx context.Context, e Emit, policy Policy) ([]Outco
 	var bytes int64 // once carry has let them in
 	from := e.From  // e itself in the closure would keep the data, and the body that ids are part of, until the end
 	defer func() { p.admission.leave(from, bytes) }()
-	ctx, end := context.WithTimeoutCause(ctx, p.Bound, errBound)
-	defer end()
 	subjects, receivers, err := e.subjects()
 	if err != nil {
 		return nil, err
@@ -256,9 +254,9 @@ func (p *Publisher) Publish(ctx context.Context, e Emit, policy Policy) ([]Outco
 	if most > 0 && receivers*int64(len(message.Payload)) > most {
 		return nil, ErrEmitBytes
 	}
-	var via carrier = p.bus
+	r := request{subjects: subjects, message: message, policy: policy, bound: p.Bound}
 	if p.process != nil && p.process.available(2*p.Bound) {
-		via = p.process
+		return p.process.carry(ctx, r)
 	}
-	return via.carry(ctx, request{subjects: subjects, message: message, policy: policy})
+	return p.bus.carry(ctx, r)
 }
