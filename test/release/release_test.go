@@ -23,10 +23,12 @@ import (
 )
 
 // version is the tag of the clones that are built.
-const version = "v9.8.7-rc.1"
+const version = "v1.987.6-rc.1"
 
-// made is the directory of the release that the tests look at. TestMain builds it.
-var made string
+var (
+	made string // the directory of the release that the tests look at
+	tool string // the program that makes releases
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -36,8 +38,12 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		made = filepath.Join(dir, "made")
-		if err := build(filepath.Join(dir, "clone"), made, ""); err != nil {
+		made, tool = filepath.Join(dir, "made"), filepath.Join(dir, "tool")
+		err = run(nil, "go", "build", "-C", "../../tools/release", "-o", tool, ".")
+		if err == nil {
+			err = build(filepath.Join(dir, "clone"), made, "")
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -47,16 +53,19 @@ func TestMain(m *testing.M) {
 
 // build clones the repository, gives the clone a tag and makes a release of it.
 func build(clone, out, only string, env ...string) error {
-	for _, args := range [][]string{
-		{"git", "clone", "--quiet", "../..", clone},
-		{"git", "-C", clone, "-c", "tag.gpgSign=false", "tag", "--no-sign", version},
-		{"go", "run", "-C", filepath.Join(clone, "tools/release"), ".", "-o", out, "-only", only, clone},
-	} {
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Env = append(os.Environ(), env...)
-		if said, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, said)
-		}
+	return errors.Join(
+		run(nil, "git", "clone", "--quiet", "../..", clone),
+		run(nil, "git", "-C", clone, "tag", "--no-sign", version),
+		run(env, tool, "-o", out, "-only", only, clone),
+	)
+}
+
+// run runs a command with more variables. The error has what it says.
+func run(env []string, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, said)
 	}
 	return nil
 }
@@ -121,15 +130,14 @@ func TestReleaseIsReproducible(t *testing.T) {
 func TestReleaseIsOfACommit(t *testing.T) {
 	dir := t.TempDir()
 	clone := filepath.Join(dir, "clone")
-	if said, err := exec.Command("git", "clone", "--quiet", "../..", clone).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
+	if err := run(nil, "git", "clone", "--quiet", "../..", clone); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(clone, "embedded", "more.go"), []byte("package main\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	said, err := exec.Command("go", "run", "-C", "../../tools/release", ".", "-o", filepath.Join(dir, "out"), clone).CombinedOutput()
-	if err == nil || !strings.Contains(string(said), "embedded/more.go") {
-		t.Errorf("%v\n%s", err, said)
+	if err := run(nil, tool, "-o", filepath.Join(dir, "out"), clone); err == nil || !strings.Contains(err.Error(), "embedded/more.go") {
+		t.Errorf("a release with a file that is not committed: %v", err)
 	}
 }
 

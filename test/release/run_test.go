@@ -82,8 +82,8 @@ func TestReleaseDebianPackage(t *testing.T) {
 	}
 	before := traces(t)
 	deb := filepath.Join(made, "doit-socket_"+strings.TrimSpace(must(t, "dpkg", "--print-architecture"))+".deb")
-	if got := strings.TrimSpace(must(t, "dpkg-deb", "--field", deb, "Version")); got != "9.8.7~rc.1" {
-		t.Errorf("the version is %s", got) // before 9.8.7
+	if got := strings.TrimSpace(must(t, "dpkg-deb", "--field", deb, "Version")); got != strings.Replace(version[1:], "-", "~", 1) {
+		t.Errorf("the version is %s", got) // with ~, a candidate is older than its release
 	}
 	t.Cleanup(func() { _ = exec.Command("dpkg", "--purge", "doit-socket").Run() })
 	must(t, "dpkg", "--install", deb)
