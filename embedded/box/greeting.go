@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/internal/daemon"
 )
 
@@ -24,12 +25,15 @@ func greet(w io.Writer, public, emits *daemon.Server) {
 	}
 	php, _ := emits.URLFor(yourServer)
 	fmt.Fprintf(w, greeting, page, php)
+	if !browser.Embedded() {
+		fmt.Fprint(w, "\n", browser.NotEmbedded)
+	}
 }
 
 // greeting has the addresses for pages and for PHP.
 const greeting = `
   a user's id   session_start();
-  (PHP)         $userid = $_SESSION['userid'] ??= bin2hex(random_bytes(16)); // a secret: anyone who knows it may emit to it and hear its events
+  (PHP)         $userid = $_SESSION['push'] ??= bin2hex(random_bytes(16)); // a secret: anyone who knows it may emit to it and hear its events
 
   in the page   <script src="%[1]s/socket.io/socket.io.js"></script>
                 <script>
