@@ -33,7 +33,7 @@ func (c *client) onUnknown(s *socket, ack, name string, args []json.RawMessage) 
 }
 
 // misspelt reports whether an event's name is nearly register or unregister: in other letters, with something between
-// them, or with up to two letters too many, missing, wrong or exchanged.
+// them, or with up to two letters too many, missing or wrong.
 func misspelt(name string) bool {
 	plain := plainName(name)
 	return near(plain, "register") || near(plain, "unregister")
@@ -61,17 +61,17 @@ func plainName(name string) string {
 var separators = strings.NewReplacer("_", "", "-", "", " ", "", ":", "", ".", "")
 
 const (
-	mostFaults = 2                                  // that a misspelt name has
-	longRow    = len("unregister") + mostFaults + 1 // of the table of distances
+	mostFaults = 2                     // that a misspelt name has
+	longRow    = len("unregister") + 1 // of the table of distances
 )
 
-// near reports whether at most mostFaults bytes must be added, removed, replaced, or exchanged with the next one to make
-// meant of name. It is the optimal string alignment.
+// near reports whether at most mostFaults bytes must be added, removed or replaced to make meant of name: the Levenshtein
+// distance. Two letters that are exchanged are two that are wrong.
 func near(name, meant string) bool {
 	if len(name) > len(meant)+mostFaults || len(name) < len(meant)-mostFaults {
 		return false
 	}
-	var before, row, next [longRow]int // for the first i-1, i and i+1 bytes of name, by how many of meant
+	var row, next [longRow]int // for the first i and i+1 bytes of name, by how many of meant
 	for j := range row {
 		row[j] = j
 	}
@@ -83,11 +83,8 @@ func near(name, meant string) bool {
 				replaced++
 			}
 			next[j+1] = min(replaced, row[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && name[i] == meant[j-1] && name[i-1] == meant[j] {
-				next[j+1] = min(next[j+1], before[j-1]+1)
-			}
 		}
-		before, row = row, next
+		row = next
 	}
 	return row[len(meant)] <= mostFaults
 }
