@@ -15,8 +15,8 @@ import (
 
 // names are events, and whether somebody meant register or unregister by them.
 var names = map[string]bool{
-	"regster": true, "Register": true, "REGISTER": true, "registr": true, "regsiter": true, "rgeister": true, "registers": true, "registered": true,
-	"re-gister": true, "un_register": true, "unRegister": true, "unregistr": true, "deregister": true, "Register:": true, "egister": true, "eegistes": true,
+	"regster": true, "Register": true, "REGISTER": true, "registr": true, "regsiter": true, "regisyer": true, "rgeister": true, "registers": true, "registered": true,
+	"re-gister": true, "un_register": true, "unRegister": true, "unregistr": true, "deregister": true, "regis ter": true, "Register:": true, "egister": true, "eegistes": true,
 
 	"": false, "x": false, "join": false, "login": false, "message": false, "ping": false, "error": false, "subscribe": false, "regist": true, "regis": false, "registration": false,
 	"register_user": false, "чат": false, "\xff": false, "registerregister": false,
