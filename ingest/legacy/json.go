@@ -40,12 +40,12 @@ func parseObject(body []byte) (object, error) {
 func (o object) emit() (f fields, err error) {
 	var id, message []byte
 	for name, value := range o.members() {
-		switch {
-		case isName(name, "id"):
+		switch nameOf(name) {
+		case "id":
 			id = value
-		case isName(name, "message"):
+		case "message":
 			message = value
-		case isName(name, "data"):
+		case "data":
 			f.data = value
 		}
 	}
@@ -197,13 +197,17 @@ func stringEnd(s []byte) int {
 	}
 }
 
-// isName reports whether a JSON string means this name. Names differ in case.
-func isName(quoted []byte, name string) bool {
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return string(quoted[1:len(quoted)-1]) == name
+// maxEscapedName is the length of the longest name with escapes that is read, as JSON: that of "message" has 44 bytes.
+const maxEscapedName = 80
+
+// nameOf returns the name that a JSON string means; "" if it is long and has escapes, or is no text. Names differ in
+// case.
+func nameOf(quoted []byte) string {
+	if len(quoted) > maxEscapedName && bytes.IndexByte(quoted, '\\') >= 0 {
+		return ""
 	}
-	text, ok := unquote(quoted)
-	return ok && text == name
+	name, _ := unquote(quoted)
+	return name
 }
 
 // unquote decodes a JSON string, which must be valid. It returns false if the string has half of a UTF-16 surrogate pair:

@@ -131,7 +131,7 @@ func (p *post) unread() error {
 func (p *post) names() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for name := range p.object.members() {
-			if text, ok := unquote(name); ok && !yield(text) {
+			if !yield(nameOf(name)) {
 				return
 			}
 		}
