@@ -89,6 +89,8 @@ func TestPortInUse(t *testing.T) {
 
 // What other machines would reach is refused with what they could do there.
 func TestPublicAddresses(t *testing.T) {
+	ended, end := context.WithCancel(context.Background()) // what is not refused ends at once
+	end()
 	const emit, register = "may emit to it", "register it"
 	for _, c := range []struct {
 		args      []string
@@ -103,7 +105,7 @@ func TestPublicAddresses(t *testing.T) {
 		{[]string{"--emit-listen", "127.0.0.1:1336"}, "--emit-listen is \"127.0.0.1:1336\" and --admin-listen is", "other machines"},
 		{[]string{"--emit-listen", "1335"}, "--emit-listen is \"1335\": it must be HOST:PORT", "other machines"},
 	} {
-		err := run(context.Background(), c.args, io.Discard, io.Discard)
+		err := run(ended, c.args, io.Discard, io.Discard)
 		if !errors.Is(err, daemon.ErrUsage) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), c.not) {
 			t.Errorf("%v: %v", c.args, err)
 		}
