@@ -172,6 +172,7 @@ borders:
 	never ./internal/visitor  "nats-io|zishang520|gin-gonic|$$module/(ingest|gateway|embedded|internal/(wire|daemon))"
 	never ./internal/budget   '.'
 	never ./internal/router   "nats-io|zishang520|$$module/"
+	never ./internal/logging  "nats-io|zishang520|gin-gonic|$$module/"
 	never ./internal/daemon   "nats-server|zishang520|$$module/(gateway|ingest|embedded)"
 	never ./clients/browser   '.'
 	never ./gateway/ws        "zishang520|nats-io|$$module/"

@@ -17,7 +17,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ramainen/doit-socket/internal/logging"
 	"github.com/ramainen/doit-socket/internal/router"
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 func newServer(t *testing.T, h http.Handler) *Server {
@@ -214,7 +216,7 @@ func TestAPanicCostsOneRequest(t *testing.T) {
 	r := router.New()
 	r.GET("/panic", func(*gin.Context) { panic("oh") })
 	r.GET("/fine", func(c *gin.Context) { c.String(200, "fine") })
-	s.Serve(r, NewLog("debug", &log), func(err error) { t.Error(err) })
+	s.Serve(r, logging.New("debug", &log), func(err error) { t.Error(err) })
 	if answer, err := http.Get(s.URL() + "/panic?id=secret-id"); err == nil {
 		_ = answer.Body.Close()
 		t.Error("answered")
@@ -281,5 +283,30 @@ func TestPrivateListenerIsLogged(t *testing.T) {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("%q: logged %q", address, log.String())
 		}
+	}
+}
+
+// A handler that net/http reports for each request is reported once.
+func TestServerLogFolds(t *testing.T) {
+	var out siotest.Output
+	s, err := Bind("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		w.WriteHeader(http.StatusOK)
+	}), logging.New("info", &out), func(err error) { t.Error(err) })
+	defer s.Shutdown()
+	defer http.DefaultClient.CloseIdleConnections()
+	for range 20 {
+		resp, err := http.Get(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	if log := out.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "superfluous") {
+		t.Errorf("logged %s", log)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/ramainen/doit-socket/internal/logging"
 )
 
 // ErrUsage is wrapped by errors in the command line or the environment. The
@@ -55,8 +57,8 @@ func Main(name string, serve Run, more ...Command) {
 	// Go ends the process by SIGPIPE if standard output or error is a broken pipe,
 	// unless the program receives the signal. The write then fails.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	stderr := newOutput(os.Stderr)
-	go stderr.run()
+	stderr := logging.NewOutput(os.Stderr)
+	go stderr.Run()
 	log.SetOutput(stderr) // for libraries
 
 	run, args, err := choose(os.Args[1:], commands(serve, more))
@@ -64,7 +66,7 @@ func Main(name string, serve Run, more ...Command) {
 		err = run(ctx, args, os.Stdout, stderr)
 	}
 	code := exitCode(stderr, name, err)
-	stderr.close()
+	stderr.Close()
 	os.Exit(code)
 }
 

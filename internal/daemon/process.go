@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/ramainen/doit-socket/internal/budget"
+	"github.com/ramainen/doit-socket/internal/logging"
 	"github.com/ramainen/doit-socket/internal/router"
 )
 
@@ -36,7 +37,7 @@ type Process struct {
 func NewProcess(cfg Config, stderr io.Writer) *Process {
 	p := &Process{
 		Config:  cfg,
-		Log:     NewLog(cfg.LogLevel, stderr),
+		Log:     logging.New(cfg.LogLevel, stderr),
 		Metrics: prometheus.NewRegistry(),
 		Health:  NewHealth(),
 		Budget:  cfg.budget(),
@@ -46,7 +47,7 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 	p.connections = newConnectionMetrics(p.Metrics)
 	p.shared = newConnections(publicLimits(cfg, fileLimit(), 0), isLoopback, p.connections)
 	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		lostLines(stderr))
+		logging.LostLines(stderr))
 	p.Metrics.MustRegister(memoryMetrics(p.Budget)...)
 	if len(cfg.unknown) > 0 {
 		p.Log.Warn("the environment has variables that no program of doit-socket reads. Check their names: --help has those that it reads. "+
