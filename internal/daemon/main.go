@@ -1,6 +1,17 @@
 // Package daemon is what the three programs have in common as processes: command
-// line and environment, log, listeners, NATS connection, health. It knows
-// nothing of sockets and events.
+// line and environment, signals and exit codes, health, the pages of the private
+// listener, the NATS connection and the memory. Their listeners are
+// internal/listen, their log is internal/logging. It knows nothing of sockets and
+// events.
+//
+// A program calls [Main], which calls its serve: [Parse], [NewProcess],
+// [Process.StartRelief], [Process.LimitSockets], [Process.Connect] or
+// [Process.ConnectBus], [Process.Listen] and Serve, [Process.ServeAdmin],
+// [Process.Wait]. What these return ends in the reverse order. All are called by
+// main's goroutine.
+//
+// It has one lock, that of [Health]. Checks and facts are called while it is held:
+// they must not call the Health, nor nats.go, which may wait for a dial.
 package daemon
 
 import (

@@ -1,26 +1,27 @@
-package daemon
+package listen
 
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"go.uber.org/goleak"
 
 	"github.com/ramainen/doit-socket/internal/logging"
 	"github.com/ramainen/doit-socket/internal/router"
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newServer(t *testing.T, h http.Handler) *Server {
 	t.Helper()
@@ -33,74 +34,8 @@ func newServer(t *testing.T, h http.Handler) *Server {
 	return s
 }
 
-func newProcess() *Process {
-	return NewProcess(Config{Node: "secret-node", AdminListen: "127.0.0.1:0", LogLevel: "error"}, io.Discard)
-}
-
-// Monitors and balancers ask by GET, HEAD (wget --spider) or OPTIONS (HAProxy by default), and get the same status, ready
-// or not. Other methods are told those. No cache may keep an answer.
-func TestProbes(t *testing.T) {
-	p := newProcess()
-	var away error
-	p.Health.Check("nats", func() error { return away })
-	servers := map[string]*Server{"public": newServer(t, p.NewRouter()), "private": newServer(t, p.Admin)}
-	defer http.DefaultClient.CloseIdleConnections()
-	for _, c := range []struct {
-		path string
-		away error
-		want int
-	}{{"/healthz", nil, 200}, {"/readyz", nil, 200}, {"/healthz", io.EOF, 200}, {"/readyz", io.EOF, 503}} {
-		away = c.away
-		for name, s := range servers {
-			for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "DELETE", "PROBE"} {
-				want := c.want
-				if !strings.Contains(readMethods, method) {
-					want = http.StatusMethodNotAllowed
-				}
-				answer := ask(t, method, s.URL()+c.path)
-				if answer.StatusCode != want || answer.Header.Get("Allow") != "GET, HEAD, OPTIONS" || answer.Header.Get("Cache-Control") != "no-store" {
-					t.Errorf("%s: %s %s, nats %v: %d %v, want %d", name, method, c.path, c.away, answer.StatusCode, answer.Header, want)
-				}
-			}
-		}
-	}
-}
-
-func ask(t *testing.T, method, url string) *http.Response {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = answer.Body.Close()
-	return answer
-}
-
-// No cache may keep an answer, found or not, unless a page says that it may. Balancers that ask for a page by OPTIONS
-// are told that it is there.
-func TestCaches(t *testing.T) {
-	p := newProcess()
-	r := p.NewRouter()
-	MountPages(r, map[string]http.Handler{"/page": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "no-cache") })})
-	public, private := newServer(t, r), newServer(t, p.Admin)
-	defer http.DefaultClient.CloseIdleConnections()
-	for url, want := range map[string]string{
-		public.URL() + "/page": "no-cache", public.URL() + "/nothing": "no-store",
-		private.URL() + "/": "no-store", private.URL() + "/metrics": "no-store", private.URL() + "/debug/pprof/": "no-store", private.URL() + "/nothing": "no-store",
-	} {
-		for _, method := range []string{"GET", "HEAD"} {
-			if got := ask(t, method, url).Header["Cache-Control"]; !slices.Equal(got, []string{want}) {
-				t.Errorf("%s %s: %q, want %q", method, url, got, want)
-			}
-		}
-	}
-	if answer := ask(t, "OPTIONS", public.URL()+"/page"); answer.StatusCode != http.StatusNoContent || answer.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
-		t.Errorf("OPTIONS: %d %v", answer.StatusCode, answer.Header)
-	}
+// No cache may keep a refusal.
+func TestRefusalsAreNotKept(t *testing.T) {
 	for _, why := range refusals[1:] {
 		answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(why.answer)), nil)
 		if err != nil || answer.Header.Get("Cache-Control") != "no-store" {
@@ -109,27 +44,19 @@ func TestCaches(t *testing.T) {
 	}
 }
 
-// Pages for operators are not on the public listener.
-func TestPrivateIsPrivate(t *testing.T) {
-	p := newProcess()
-	p.Health.Check("nats", func() error { return errors.New("secret-reason") })
-	public, private := newServer(t, p.NewRouter()), newServer(t, p.Admin)
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/"} {
-		if status, body := get(t, private.URL()+path); status != 200 || body == "" {
-			t.Errorf("private %s: %d", path, status)
-		}
-		if status, _ := get(t, public.URL()+path); status != 404 {
-			t.Errorf("public %s: %d", path, status)
-		}
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, path := range []string{"/", "/metrics", "/healthz", "/readyz", "/readyz/", "/debug/pprof/"} {
-		if _, body := get(t, public.URL()+path); strings.Contains(body, "secret") {
-			t.Errorf("public %s says %q", path, body)
-		}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, body := get(t, private.URL()+"/"); !strings.Contains(body, "secret-node") || !strings.Contains(body, "secret-reason") {
-		t.Errorf("the status page says %q", body)
-	}
+	return resp.StatusCode, string(body)
 }
 
 type brokenListener struct{ net.Listener }
@@ -207,7 +134,7 @@ func TestHeaderSize(t *testing.T) {
 
 // A panic in a handler costs its request only, and is logged without the query.
 func TestAPanicCostsOneRequest(t *testing.T) {
-	var log lockedBuffer
+	var log siotest.Output
 	s, err := Bind("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -251,41 +178,6 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// Wait distinguishes a signal from a failure.
-func TestWait(t *testing.T) {
-	p := newProcess()
-	ctx, fail := context.WithCancelCause(t.Context())
-	fail(io.ErrUnexpectedEOF)
-	fail(nil)
-	if err := p.Wait(ctx); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("a failure: %v", err)
-	}
-	signalled, stop := context.WithCancel(t.Context())
-	stop()
-	ctx, fail = context.WithCancelCause(signalled)
-	defer fail(nil)
-	fail(io.ErrUnexpectedEOF)
-	if err := p.Wait(ctx); err != nil {
-		t.Errorf("a signal: %v", err)
-	}
-}
-
-// The log has the address of the private listener as it is, or that there is none.
-func TestPrivateListenerIsLogged(t *testing.T) {
-	for address, want := range map[string]string{"127.0.0.1:0": "url=http://127.0.0.1:", ":0": "url=http://0.0.0.0:", "": "no private listener"} {
-		var log lockedBuffer
-		p := NewProcess(Config{AdminListen: address}, &log)
-		stop, err := p.ServeAdmin(func(err error) { t.Error(err) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop()
-		if !strings.Contains(log.String(), want) {
-			t.Errorf("%q: logged %q", address, log.String())
-		}
-	}
-}
-
 // A handler that net/http reports for each request is reported once.
 func TestServerLogFolds(t *testing.T) {
 	var out siotest.Output
@@ -308,5 +200,16 @@ func TestServerLogFolds(t *testing.T) {
 	}
 	if log := out.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "superfluous") {
 		t.Errorf("logged %s", log)
+	}
+}
+
+func TestAPortInUseIsSaid(t *testing.T) {
+	s, err := Bind("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown()
+	if _, err := Bind(s.Addr()); err == nil || !strings.Contains(err.Error(), s.Addr()) {
+		t.Errorf("%v", err)
 	}
 }
