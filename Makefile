@@ -169,20 +169,23 @@ borders:
 	never ./internal/wire     '.' # the standard library only
 	never ./internal/clock    '.'
 	never ./internal/origin   '.'
-	never ./internal/visitor  "nats-io|zishang520|gin-gonic|$$module/(ingest|gateway|embedded|internal/(wire|daemon))"
+	never ./internal/visitor  "nats-io|zishang520|gin-gonic|$$module/(ingest|gateway|embedded|internal/(wire|daemon|listen|logging))"
 	never ./internal/budget   '.'
 	never ./internal/router   "nats-io|zishang520|$$module/"
+	never ./internal/listen   "nats-io|zishang520|gin-gonic|$$module/"
+	never ./internal/logging  "nats-io|zishang520|gin-gonic|$$module/"
 	never ./internal/daemon   "nats-server|zishang520|$$module/(gateway|ingest|embedded)"
+	never ./embedded/natsd    "zishang520|gin-gonic|$$module/(gateway|ingest|internal/daemon)"
 	never ./clients/browser   '.'
 	never ./gateway/ws        "zishang520|nats-io|$$module/"
-	never ./gateway/eio       "zishang520|nats-io|$$module/(ingest|gateway/(sio|hub|relay|node)|internal/(wire|daemon|origin))"
-	never ./gateway/hub       "zishang520|nats-server|gin-gonic|$$module/(ingest|gateway/(sio|eio|ws|relay|node)|internal/(visitor|daemon))"
-	never ./gateway/relay     "zishang520|nats-server|gin-gonic|$$module/(ingest|gateway|embedded|internal/(clock|daemon|origin|router|visitor|wire))"
-	never ./gateway/sio       "nats-server|gin-gonic/gin$$|$$module/(ingest|embedded|gateway/(relay|node)|internal/daemon)"
-	never ./gateway/node      "nats-server|$$module/(ingest|embedded|internal/daemon)"
+	never ./gateway/eio       "zishang520|nats-io|$$module/(ingest|gateway/(sio|hub|relay|node)|internal/(wire|daemon|listen|logging|origin))"
+	never ./gateway/hub       "zishang520|nats-server|gin-gonic|$$module/(ingest|gateway/(sio|eio|ws|relay|node)|internal/(visitor|daemon|listen|logging))"
+	never ./gateway/relay     "zishang520|nats-server|gin-gonic|$$module/(ingest|gateway|embedded|internal/(clock|daemon|listen|logging|origin|router|visitor|wire))"
+	never ./gateway/sio       "nats-server|gin-gonic/gin$$|$$module/(ingest|embedded|gateway/(relay|node)|internal/(daemon|listen|logging))"
+	never ./gateway/node      "nats-server|$$module/(ingest|embedded|internal/(daemon|listen|logging))"
 	never ./gateway           "nats-server|$$module/(ingest|embedded)"
 	never ./ingest/publish    "gin-gonic|nats-server|zishang520|$$module/(gateway|embedded|ingest/legacy)"
-	never ./ingest/legacy     "nats-server|zishang520|$$module/(gateway|embedded|internal/daemon)"
+	never ./ingest/legacy     "nats-server|zishang520|$$module/(gateway|embedded|internal/(daemon|listen|logging))"
 	never_itself ./ingest/legacy "nats-io"
 	never ./ingest            "nats-server|zishang520|$$module/(gateway|embedded)"
 	alone ./gateway/sio       'github.com/zishang520/'

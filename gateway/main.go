@@ -11,6 +11,7 @@ import (
 	"github.com/ramainen/doit-socket/clients/browser"
 	"github.com/ramainen/doit-socket/gateway/node"
 	"github.com/ramainen/doit-socket/internal/daemon"
+	"github.com/ramainen/doit-socket/internal/listen"
 )
 
 const name = "doit-socket-gateway"
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer daemon.Drain(bus)
 	p.Health.Check("nats", p.Connected(bus))
 
-	public, err := p.Listen(daemon.Public, cfg.Listen)
+	public, err := p.Listen(listen.Public, cfg.Listen)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/ramainen/doit-socket/ingest/legacy"
 	"github.com/ramainen/doit-socket/ingest/publish"
 	"github.com/ramainen/doit-socket/internal/daemon"
+	"github.com/ramainen/doit-socket/internal/listen"
 )
 
 const name = "doit-socket-ingest"
@@ -55,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer publisher.Close()
-	public, err := p.Listen(daemon.Public, cfg.Listen)
+	public, err := p.Listen(listen.Public, cfg.Listen)
 	if err != nil {
 		return err
 	}

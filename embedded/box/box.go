@@ -15,6 +15,7 @@ import (
 	"github.com/ramainen/doit-socket/ingest/legacy"
 	"github.com/ramainen/doit-socket/ingest/publish"
 	"github.com/ramainen/doit-socket/internal/daemon"
+	"github.com/ramainen/doit-socket/internal/listen"
 	"github.com/ramainen/doit-socket/internal/origin"
 )
 
@@ -93,7 +94,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer publisher.Close()
 
-	public, err := p.Listen(daemon.Public, cfg.Listen)
+	public, err := p.Listen(listen.Public, cfg.Listen)
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if cfg.EmitListen == "" {
 		emits.Mount(router)
 	} else {
-		private, err := p.Listen(daemon.Emits, cfg.EmitListen)
+		private, err := p.Listen(listen.Emits, cfg.EmitListen)
 		if err != nil {
 			return err
 		}

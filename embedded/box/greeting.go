@@ -5,7 +5,7 @@ import (
 	"io"
 
 	"github.com/ramainen/doit-socket/clients/browser"
-	"github.com/ramainen/doit-socket/internal/daemon"
+	"github.com/ramainen/doit-socket/internal/listen"
 )
 
 // yourServer stands in the greeting for a name that this program does not know.
@@ -13,7 +13,7 @@ const yourServer = "YOUR-SERVER"
 
 // greet prints where public listens, and the code to paste into a page and into PHP. emits is the
 // server that has /emit; it may be public.
-func greet(w io.Writer, public, emits *daemon.Server) {
+func greet(w io.Writer, public, emits *listen.Server) {
 	fmt.Fprintf(w, "doit-socket listens on %s", public.Where())
 	page, every := public.URLFor(yourServer)
 	if every {

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ramainen/doit-socket/internal/daemon"
+	"github.com/ramainen/doit-socket/internal/listen"
 )
 
-// listen returns a server that listens, and serves nothing.
-func listen(t *testing.T, address string) (s *daemon.Server, port string) {
+// serverOn returns a server that listens, and serves nothing.
+func serverOn(t *testing.T, address string) (s *listen.Server, port string) {
 	t.Helper()
-	s, err := daemon.Bind(address)
+	s, err := listen.Bind(address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,10 +23,10 @@ func listen(t *testing.T, address string) (s *daemon.Server, port string) {
 // The greeting has no address that works on this machine alone, if others reach the program, and no
 // id that can be guessed. A page registers at each connect.
 func TestGreeting(t *testing.T) {
-	local, localPort := listen(t, "127.0.0.1:0")
-	every, everyPort := listen(t, ":0")
+	local, localPort := serverOn(t, "127.0.0.1:0")
+	every, everyPort := serverOn(t, ":0")
 	for _, c := range []struct {
-		public, emits *daemon.Server
+		public, emits *listen.Server
 		has           []string
 		hasNot        string
 	}{

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"github.com/ramainen/doit-socket/internal/daemon"
+	"github.com/ramainen/doit-socket/internal/listen"
 )
 
 // ClusterConfig holds the flags that join several boxes to one cluster. All boxes are equal: pages
@@ -66,7 +66,7 @@ func (c ClusterConfig) join(o *server.Options) error {
 	// nats-server would only log that the address is in use.
 	free, err := net.Listen("tcp", c.ClusterListen)
 	if err != nil {
-		return daemon.ListenError("--cluster-listen", err)
+		return listen.Explain("--cluster-listen", err)
 	}
 	_ = free.Close()
 	if port == 0 {

@@ -144,7 +144,7 @@ func startOn(t testing.TB, listen net.Listener, dial func() (net.Conn, error), c
 		handlers.Add(1)
 		defer handlers.Done()
 		a.ServeHTTP(w, r)
-	}), WriteTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)} // as in internal/daemon
+	}), WriteTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)} // as in internal/listen
 	served := make(chan error)
 	go func() { served <- web.Serve(listen) }()
 	t.Cleanup(func() {

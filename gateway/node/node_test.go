@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"github.com/ramainen/doit-socket/internal/daemon"
+	"github.com/ramainen/doit-socket/internal/logging"
 	"github.com/ramainen/doit-socket/internal/natstest"
 	"github.com/ramainen/doit-socket/internal/origin"
 	"github.com/ramainen/doit-socket/internal/siotest"
@@ -140,7 +140,7 @@ func TestRefusedOriginIsLogged(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	b.log = daemon.NewLog("info", &log)
+	b.log = logging.New("info", &log)
 	for i, sent := range []string{"https://news.example:8443", "https://evil.example\tlevel=ERROR \xff\u202e", strings.Repeat("x", 10_000), "https://shop.example"} {
 		r, err := http.NewRequest(http.MethodGet, b.url+"/socket.io/?EIO=4&transport=polling", nil)
 		if err != nil {

@@ -45,7 +45,7 @@ func TestSlowAnswer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				result := make(chan string, 1)
 				server := &http.Server{
-					WriteTimeout: time.Minute, // as in internal/daemon
+					WriteTimeout: time.Minute, // as in internal/listen
 					ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 					Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 						result <- sendAnswer(w, &http.Response{

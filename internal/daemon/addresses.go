@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+
+	"github.com/ramainen/doit-socket/internal/listen"
 )
 
 // What anyone who knows an id may do, in open mode, at a listener.
@@ -73,7 +75,7 @@ func apart(flag, address, otherFlag, other string) error {
 	if flag == otherFlag || err != nil || otherErr != nil || port != otherPort || strings.Trim(port, "0") == "" {
 		return nil
 	}
-	if !strings.EqualFold(host, otherHost) && !isUnspecified(host) && !isUnspecified(otherHost) {
+	if !strings.EqualFold(host, otherHost) && !listen.IsUnspecified(host) && !listen.IsUnspecified(otherHost) {
 		return nil
 	}
 	return fmt.Errorf("%s is %q and %s is %q, which is the same port; give one of them another", flag, address, otherFlag, other)
@@ -87,10 +89,4 @@ func IsLoopback(address string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// isUnspecified reports whether a host stands for every address of the machine.
-func isUnspecified(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "" || ip != nil && ip.IsUnspecified()
 }

@@ -13,6 +13,16 @@ func says(t *testing.T, err error, all ...string) {
 		t.Errorf("%v, want bad usage", err)
 		return
 	}
+	told(t, err, all...)
+}
+
+// told checks that an error has all that its reader needs.
+func told(t *testing.T, err error, all ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one with %q", all)
+		return
+	}
 	for _, part := range all {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in: %v", part, err)

@@ -47,7 +47,7 @@ func (a *Admin) mount(pattern, path string, h http.Handler) {
 // ServeHTTP implements http.Handler. It answers 403 if the request names a
 // foreign host. No answer may be kept by a cache.
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", noStore)
+	w.Header().Set("Cache-Control", "no-store")
 	if !allowsHost(r.Host, a.hosts) {
 		refuseHost(w)
 		return

@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"github.com/ramainen/doit-socket/internal/listen"
 	"github.com/ramainen/doit-socket/internal/natstest"
 )
 
@@ -241,7 +242,7 @@ func TestWhereabouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	natstest.Await(t, "the connection", nc.IsConnected)
-	admin, err := Bind("127.0.0.1:0")
+	admin, err := listen.Bind("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/ramainen/doit-socket/internal/listen"
 	"github.com/ramainen/doit-socket/internal/natstest"
 	"github.com/ramainen/doit-socket/internal/router"
 )
@@ -56,17 +57,6 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-func TestAPortInUseIsSaid(t *testing.T) {
-	s, err := Bind("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Shutdown()
-	if _, err := Bind(s.Addr()); err == nil || !strings.Contains(err.Error(), s.Addr()) {
-		t.Errorf("%v", err)
-	}
-}
-
 // Reasons are for the private listener only.
 func TestReadiness(t *testing.T) {
 	h := NewHealth()
@@ -77,7 +67,7 @@ func TestReadiness(t *testing.T) {
 		handler http.Handler
 		body    string
 	}{"public": {public, "not ready\n"}, "private": {newAdmin(h, prometheus.NewRegistry(), nil), "not ready\nnats: secret.host is away\n"}} {
-		s, err := Bind("127.0.0.1:0")
+		s, err := listen.Bind("127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}

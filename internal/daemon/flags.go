@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/ramainen/doit-socket/internal/listen"
 )
 
 // Config holds the settings that every program has.
@@ -25,8 +27,7 @@ type Config struct {
 	Node        string   `default:"${hostname}" help:"Label of this node in receipts and on the private status page. Labels need not be unique."`
 	LogLevel    string   `default:"info" enum:"debug,info,warn,error" help:"Lowest level that is logged: debug, info, warn or error."`
 
-	MaxConnections           int `default:"0" help:"Most TCP connections of the public listeners together. At the limit the one that has waited longest for a request is closed, and a new one is answered 503 if none waits. 0 means 10,000 more than --max-sockets, or as many as the files allow if that is less."`
-	MaxConnectionsPerAddress int `default:"2500" help:"Most TCP connections from one address (IPv6: from one /64), at most half of all. Further ones are answered 429. 127.0.0.0/8, ::1 and trusted proxies are exempt. 0 means no limit."`
+	Connections listen.Config `embed:""`
 
 	Healthcheck bool `env:"-" help:"Ask the running program whether it is alive and exit with code 0 or 1. It is found by --admin-listen or its variable, and if that is empty by --listen. For containers."`
 
@@ -107,16 +108,8 @@ func (c Config) Validate() error {
 	if c.Node == "" || strings.ContainsAny(c.Node, " \t\r\n") {
 		return fmt.Errorf("--node is %q: it must be a name without spaces, such as gateway-1", c.Node)
 	}
-	if err := cmp.Or(c.MemoryConfig.Validate(), c.PathConfig.Validate()); err != nil {
+	if err := cmp.Or(c.MemoryConfig.Validate(), c.PathConfig.Validate(), c.Connections.Validate()); err != nil {
 		return err
-	}
-	for _, limit := range []struct {
-		flag  string
-		value int
-	}{{"--max-connections", c.MaxConnections}, {"--max-connections-per-address", c.MaxConnectionsPerAddress}} {
-		if limit.value < 0 || limit.value > mostConnections {
-			return fmt.Errorf("%s is %d: it must be 0 to %d", limit.flag, limit.value, mostConnections)
-		}
 	}
 	for _, name := range c.AdminHosts {
 		if strings.ContainsAny(name, ":/ \t") {
@@ -125,9 +118,6 @@ func (c Config) Validate() error {
 	}
 	return cmp.Or(checkAddress("--listen", c.Listen), c.allowAdmin())
 }
-
-// mostConnections is the highest value of the limits on connections.
-const mostConnections = 10_000_000
 
 // Version returns the version of the main module from the build information, or
 // "(devel)".

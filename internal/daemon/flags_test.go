@@ -71,7 +71,7 @@ func TestBadDurationsAndNumbers(t *testing.T) {
 	_, err := parse(t)
 	says(t, err, "--max-connections", `DOIT_MAX_CONNECTIONS="many"`)
 	t.Setenv("DOIT_MAX_CONNECTIONS", "100_000")
-	if cfg, err := parse(t, "--max-memory", "1073741824"); err != nil || cfg.MaxConnections != 100_000 || cfg.MaxMemory != 1<<30 {
+	if cfg, err := parse(t, "--max-memory", "1073741824"); err != nil || cfg.Connections.MaxConnections != 100_000 || cfg.MaxMemory != 1<<30 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 }

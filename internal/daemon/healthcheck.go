@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/ramainen/doit-socket/internal/listen"
 )
 
 // healthcheckTimeout bounds the request of --healthcheck.
@@ -28,7 +30,7 @@ func (c Config) healthcheck() error {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	client := http.Client{Timeout: healthcheckTimeout, Transport: &http.Transport{DisableKeepAlives: true}} // this transport uses no proxy
-	answer, err := client.Get(urlOf(address) + "/healthz")
+	answer, err := client.Get(listen.URL(address) + "/healthz")
 	if err != nil {
 		return fmt.Errorf("%w: no program answers at %s %s: %w", errUnhealthy, flag, address, err)
 	}

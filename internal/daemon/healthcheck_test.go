@@ -6,6 +6,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/ramainen/doit-socket/internal/listen"
 	"github.com/ramainen/doit-socket/internal/router"
 )
 
@@ -50,7 +51,7 @@ func TestHealthcheckFails(t *testing.T) {
 	gone := newServer(t, router.New())
 	gone.Shutdown()
 	stranger := newServer(t, router.New())
-	for name, s := range map[string]*Server{"no program answers": gone, "another program": stranger} {
+	for name, s := range map[string]*listen.Server{"no program answers": gone, "another program": stranger} {
 		t.Setenv("DOIT_ADMIN_LISTEN", s.Addr())
 		_, err := parse(t, "--healthcheck")
 		if code := exitCode(io.Discard, "test", err); code != exitFailed {

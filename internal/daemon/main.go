@@ -1,6 +1,17 @@
 // Package daemon is what the three programs have in common as processes: command
-// line and environment, log, listeners, NATS connection, health. It knows
-// nothing of sockets and events.
+// line and environment, signals and exit codes, health, the pages of the private
+// listener, the NATS connection and the memory. Their listeners are
+// internal/listen, their log is internal/logging. It knows nothing of sockets and
+// events.
+//
+// A program calls [Main], which calls its serve: [Parse], [NewProcess],
+// [Process.StartRelief], [Process.LimitSockets], [Process.Connect] or
+// [Process.ConnectBus], [Process.Listen] and Serve, [Process.ServeAdmin],
+// [Process.Wait]. What these return ends in the reverse order. All are called by
+// main's goroutine.
+//
+// It has one lock, that of [Health]. Checks and facts are called while it is held:
+// they must not call the Health, nor nats.go, which may wait for a dial.
 package daemon
 
 import (
@@ -13,6 +24,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/ramainen/doit-socket/internal/logging"
 )
 
 // ErrUsage is wrapped by errors in the command line or the environment. The
@@ -55,8 +68,8 @@ func Main(name string, serve Run, more ...Command) {
 	// Go ends the process by SIGPIPE if standard output or error is a broken pipe,
 	// unless the program receives the signal. The write then fails.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	stderr := newOutput(os.Stderr)
-	go stderr.run()
+	stderr := logging.NewOutput(os.Stderr)
+	go stderr.Run()
 	log.SetOutput(stderr) // for libraries
 
 	run, args, err := choose(os.Args[1:], commands(serve, more))
@@ -64,7 +77,7 @@ func Main(name string, serve Run, more ...Command) {
 		err = run(ctx, args, os.Stdout, stderr)
 	}
 	code := exitCode(stderr, name, err)
-	stderr.close()
+	stderr.Close()
 	os.Exit(code)
 }
 

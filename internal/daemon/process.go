@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/ramainen/doit-socket/internal/budget"
+	"github.com/ramainen/doit-socket/internal/listen"
+	"github.com/ramainen/doit-socket/internal/logging"
 	"github.com/ramainen/doit-socket/internal/router"
 )
 
@@ -27,26 +30,24 @@ type Process struct {
 	Budget  *budget.Budget // of --max-memory
 
 	// Only main's goroutine uses the following.
-	states      map[*nats.Conn]*natsState // of the connections to NATS
-	shared      *connections              // of the public listeners
-	connections *connectionMetrics
+	states    map[*nats.Conn]*natsState // of the connections to NATS
+	listeners *listen.Listeners
 }
 
 // NewProcess returns a process that logs to stderr.
 func NewProcess(cfg Config, stderr io.Writer) *Process {
 	p := &Process{
 		Config:  cfg,
-		Log:     NewLog(cfg.LogLevel, stderr),
+		Log:     logging.New(cfg.LogLevel, stderr),
 		Metrics: prometheus.NewRegistry(),
 		Health:  NewHealth(),
 		Budget:  cfg.budget(),
 		states:  make(map[*nats.Conn]*natsState),
 	}
 	p.Admin = newAdmin(p.Health, p.Metrics, cfg.adminHosts())
-	p.connections = newConnectionMetrics(p.Metrics)
-	p.shared = newConnections(publicLimits(cfg, fileLimit(), 0), isLoopback, p.connections)
+	p.listeners = listen.New(cfg.Connections, p.Log, p.Metrics)
 	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		lostLines(stderr))
+		logging.LostLines(stderr))
 	p.Metrics.MustRegister(memoryMetrics(p.Budget)...)
 	if len(cfg.unknown) > 0 {
 		p.Log.Warn("the environment has variables that no program of doit-socket reads. Check their names: --help has those that it reads. "+
@@ -60,15 +61,25 @@ func NewProcess(cfg Config, stderr io.Writer) *Process {
 	return p
 }
 
-// noStore is the Cache-Control of answers that no cache may keep.
-const noStore = "no-store"
-
 // NewRouter returns a router with the public health routes, which serves also below --path-prefix.
 func (p *Process) NewRouter() *router.Router {
 	r := router.New()
 	r.Prefix = p.Config.PathPrefix
 	p.Health.Mount(r)
 	return r
+}
+
+// LimitSockets tells how many sockets the program admits, and which peers are
+// exempt from the limit per address; see [listen.Listeners.LimitSockets]. It must
+// be called before Listen.
+func (p *Process) LimitSockets(most int, exempt func(netip.Addr) bool) {
+	p.listeners.LimitSockets(most, exempt)
+}
+
+// Listen listens on the address of a public listener: name is [listen.Public] or
+// [listen.Emits]. See [listen.Listeners.Listen]. Shutdown must follow.
+func (p *Process) Listen(name, address string) (*listen.Server, error) {
+	return p.listeners.Listen(name, address)
 }
 
 // ServeAdmin serves the private listener until stop is called. It calls fail if
@@ -79,7 +90,7 @@ func (p *Process) ServeAdmin(fail func(error)) (stop func(), err error) {
 		p.Log.Info("no private listener, because --admin-listen is empty")
 		return func() {}, nil
 	}
-	admin, err := p.listen(private, p.Config.AdminListen, newConnections(privateLimits(fileLimit()), nil, p.connections))
+	admin, err := p.listeners.Listen(listen.Private, p.Config.AdminListen)
 	if err != nil {
 		return nil, err
 	}

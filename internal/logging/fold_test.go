@@ -1,9 +1,8 @@
-package daemon
+package logging
 
 import (
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -30,7 +29,7 @@ func wantLines(t *testing.T, log *siotest.Output, lines int, texts ...string) {
 func TestLogFolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out, debug siotest.Output
-		log, verbose := NewLog("info", &out), NewLog("debug", &debug)
+		log, verbose := New("info", &out), New("debug", &debug)
 		for i := range 2000 {
 			for _, l := range []*slog.Logger{log, verbose} {
 				l.Warn(fmt.Sprintf("http: panic serving 10.0.0.9:%d: oops\ngoroutine %d", i, i), "error", i)
@@ -66,7 +65,7 @@ func TestLogFolds(t *testing.T) {
 func TestLogFoldsManyKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out siotest.Output
-		log := NewLog("info", &out)
+		log := New("info", &out)
 		word := func(i int) string { return strings.Map(func(r rune) rune { return r - '0' + 'a' }, fmt.Sprint(i)) }
 		for i := range 10_000 {
 			log.Warn(word(i))
@@ -78,27 +77,4 @@ func TestLogFoldsManyKinds(t *testing.T) {
 		log.Warn(word(20_000)) // the old kinds are forgotten
 		wantLines(t, &out, maxKinds+3)
 	})
-}
-
-// A handler that net/http reports for each request is reported once.
-func TestServerLogFolds(t *testing.T) {
-	var out siotest.Output
-	s, err := Bind("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusOK)
-		w.WriteHeader(http.StatusOK)
-	}), NewLog("info", &out), func(err error) { t.Error(err) })
-	defer s.Shutdown()
-	defer http.DefaultClient.CloseIdleConnections()
-	for range 20 {
-		resp, err := http.Get(s.URL())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-	}
-	wantLines(t, &out, 1, "superfluous")
 }

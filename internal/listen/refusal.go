@@ -1,4 +1,4 @@
-package daemon
+package listen
 
 import (
 	"fmt"
@@ -62,7 +62,7 @@ const retryAfter = 5
 // rawAnswer returns an HTTP answer after which the connection is closed.
 func rawAnswer(status, text string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"+
-		"Cache-Control: %s\r\nRetry-After: %d\r\nConnection: close\r\n\r\n%s\n", status, len(text)+1, noStore, retryAfter, text)
+		"Cache-Control: no-store\r\nRetry-After: %d\r\nConnection: close\r\n\r\n%s\n", status, len(text)+1, retryAfter, text)
 }
 
 // throttleInterval is the shortest time between two log lines of one kind.

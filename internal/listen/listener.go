@@ -1,7 +1,6 @@
-package daemon
+package listen
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -15,11 +14,11 @@ import (
 const (
 	Public  = "public"  // --listen
 	Emits   = "emits"   // --emit-listen
-	private = "private" // --admin-listen
+	Private = "private" // --admin-listen
 )
 
 // flagOf has the flag of each listener.
-var flagOf = map[string]string{Public: "--listen", Emits: "--emit-listen", private: "--admin-listen"}
+var flagOf = map[string]string{Public: "--listen", Emits: "--emit-listen", Private: "--admin-listen"}
 
 const (
 	// sendBuffer is what the kernel is asked to hold of the bytes that a browser
@@ -58,33 +57,6 @@ type listener struct {
 
 	reserve  *os.File // holds a file for the time when there is no other; only the goroutine that accepts uses it
 	warnings [len(refusals)]throttle
-}
-
-// Listen listens on a TCP address, HOST:PORT, and counts the connections there.
-// name is [Public] or [Emits]. It serves nothing yet, so an error is known before
-// anything starts. Shutdown must follow.
-func (p *Process) Listen(name, address string) (*Server, error) {
-	return p.listen(name, address, p.shared)
-}
-
-func (p *Process) listen(name, address string, cs *connections) (*Server, error) {
-	var config net.ListenConfig
-	if name != private {
-		config.Control = boundSendBuffer
-	}
-	tcp, err := config.Listen(context.Background(), "tcp", address)
-	if err != nil {
-		return nil, ListenError(flagOf[name], err)
-	}
-	l := &listener{
-		TCPListener: tcp.(*net.TCPListener), name: name, emits: name == Emits, private: name == private,
-		connections: cs, log: p.Log,
-	}
-	if l.emits {
-		cs.reserve()
-	}
-	p.connections.add(l)
-	return &Server{listener: l}, nil
 }
 
 // boundSendBuffer sets sendBuffer for the connections that a socket will accept.

@@ -1,4 +1,4 @@
-package daemon
+package listen
 
 import (
 	"context"
@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/gin-gonic/gin"
 )
 
 const (
@@ -28,14 +26,16 @@ const (
 	shutdownTimeout = 1500 * time.Millisecond
 )
 
-// A Server is a bound listener and the HTTP server on it.
+// A Server is a bound listener and the HTTP server on it. Serve is called once at
+// most. StopAccepting and Shutdown may be called more than once, and each method
+// but Serve at the same time as others.
 type Server struct {
 	listener net.Listener
 	server   *http.Server
 	serving  sync.WaitGroup
 }
 
-// Bind is [Process.Listen] without limits: connections are not counted. It is for
+// Bind is [Listeners.Listen] without limits: connections are not counted. It is for
 // tests.
 func Bind(address string) (*Server, error) {
 	listener, err := net.Listen("tcp", address)
@@ -49,21 +49,29 @@ func Bind(address string) (*Server, error) {
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // URL returns the URL by which a program on this machine reaches the server.
-func (s *Server) URL() string { return urlOf(s.Addr()) }
+func (s *Server) URL() string { return URL(s.Addr()) }
 
-func urlOf(address string) string {
+// URL returns the URL by which a program on this machine reaches a listener on
+// address, HOST:PORT.
+func URL(address string) string {
 	host, port, _ := net.SplitHostPort(address)
-	if isUnspecified(host) {
+	if IsUnspecified(host) {
 		host = "127.0.0.1"
 	}
 	return "http://" + net.JoinHostPort(host, port)
+}
+
+// IsUnspecified reports whether a host stands for every address of the machine.
+func IsUnspecified(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
 // URLFor is [Server.URL] with another host if the server listens on every
 // address of the machine. every reports whether it does.
 func (s *Server) URLFor(anyHost string) (url string, every bool) {
 	host, port, _ := net.SplitHostPort(s.Addr())
-	if !isUnspecified(host) {
+	if !IsUnspecified(host) {
 		return s.URL(), false
 	}
 	return "http://" + net.JoinHostPort(anyHost, port), true
@@ -128,16 +136,4 @@ func (s *Server) Shutdown() {
 		_ = s.server.Close()
 	}
 	s.serving.Wait()
-}
-
-// MountPages adds pages, by path, to r. They are served for GET and HEAD. OPTIONS
-// is answered with 204: some balancers ask for / so, by default.
-func MountPages(r gin.IRouter, pages map[string]http.Handler) {
-	for path, page := range pages {
-		r.Match([]string{http.MethodGet, http.MethodHead}, path, gin.WrapH(page))
-		r.OPTIONS(path, func(c *gin.Context) {
-			c.Header("Allow", readMethods)
-			c.Status(http.StatusNoContent)
-		})
-	}
 }

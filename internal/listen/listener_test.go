@@ -1,4 +1,4 @@
-package daemon
+package listen
 
 import (
 	"bufio"
@@ -17,7 +17,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ramainen/doit-socket/internal/logging"
 	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 // What gateway/ws, gateway/relay and net/http look for in a connection.
@@ -30,21 +32,24 @@ var _ interface {
 } = (*connection)(nil)
 
 // limited serves h on a listener with limits.
-func limited(t *testing.T, l connectionLimits, h http.Handler, log io.Writer) (*Process, *Server) {
+func limited(t *testing.T, l connectionLimits, h http.Handler, log io.Writer) (*Listeners, *Server) {
 	t.Helper()
-	p := NewProcess(Config{Node: "test", AdminListen: "127.0.0.1:0", LogLevel: "debug"}, log)
+	ls := New(Config{}, logging.New("debug", log), prometheus.NewRegistry())
 	if l.heads == 0 {
 		l.heads = maxHeads
 	}
-	p.shared = newConnections(l, nil, p.connections)
-	s, err := p.Listen(Public, "127.0.0.1:0")
+	ls.shared = newConnections(l, nil, ls.metrics)
+	s, err := ls.Listen(Public, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Shutdown)
-	s.Serve(h, p.Log, func(err error) { t.Error(err) })
-	return p, s
+	s.Serve(h, ls.log, func(err error) { t.Error(err) })
+	return ls, s
 }
+
+// nothing is served with 200.
+var nothing = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 
 // counted returns the sum of a metric's series that have a label of this value, or
 // of all series.
@@ -143,7 +148,7 @@ func awaitBusy(t *testing.T, cs *connections, busy int) {
 // Connections that asked once and stay open, and ones that never ask, make room
 // for others. Nothing is refused.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
-	p, s := limited(t, connectionLimits{all: 16}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), io.Discard)
+	ls, s := limited(t, connectionLimits{all: 16}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), io.Discard)
 	var first *caller
 	for i := range 40 {
 		c := call(t, s, "127.0.0.1")
@@ -160,13 +165,13 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	if status := call(t, s, "127.0.0.1").get("/"); status != 200 {
 		t.Error(status)
 	}
-	if n := counted(t, p.Metrics, "doit_connections_refused_total", ""); n != 0 {
+	if n := counted(t, ls.metrics.registry, "doit_connections_refused_total", ""); n != 0 {
 		t.Errorf("%v are refused", n)
 	}
-	if n := counted(t, p.Metrics, "doit_connections_evicted_total", stateIdle); n == 0 {
+	if n := counted(t, ls.metrics.registry, "doit_connections_evicted_total", stateIdle); n == 0 {
 		t.Error("no idle one is counted")
 	}
-	if n := counted(t, p.Metrics, "doit_connections", Public); n < 1 || n > 16 {
+	if n := counted(t, ls.metrics.registry, "doit_connections", Public); n < 1 || n > 16 {
 		t.Errorf("%v are open", n)
 	}
 }
@@ -184,10 +189,10 @@ func TestRefusedConnections(t *testing.T) {
 		"an address": {connectionLimits{all: 100, perAddress: 3}, 429, tooManyOfAddress, "Your address"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log lockedBuffer
+			var log siotest.Output
 			hijacked := make(chan net.Conn, 1)
 			wait := make(chan struct{})
-			p, s := limited(t, c.limits, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ls, s := limited(t, c.limits, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch r.URL.Path {
 				case "/websocket":
 					conn, _, err := w.(http.Hijacker).Hijack()
@@ -205,7 +210,7 @@ func TestRefusedConnections(t *testing.T) {
 			for i, head := range []string{"GET /websocket HTTP/1.1\r\n", "GET /poll HTTP/1.1\r\n", "POST /post HTTP/1.1\r\nContent-Length: 3\r\n"} {
 				busy = append(busy, call(t, s, "127.0.0.1"))
 				busy[i].say(head + "Host: localhost\r\n\r\n")
-				awaitBusy(t, p.shared, i+1)
+				awaitBusy(t, ls.shared, i+1)
 			}
 			websocket, poll, post := busy[0], busy[1], busy[2]
 			conn := <-hijacked
@@ -228,7 +233,7 @@ func TestRefusedConnections(t *testing.T) {
 					t.Errorf("another address: %d", status)
 				}
 			}
-			if n := counted(t, p.Metrics, "doit_connections_refused_total", refusals[c.why].reason); n != 5 {
+			if n := counted(t, ls.metrics.registry, "doit_connections_refused_total", refusals[c.why].reason); n != 5 {
 				t.Errorf("%v are counted", n)
 			}
 			if n := strings.Count(log.String(), "connections are refused"); n != 1 {
@@ -258,18 +263,18 @@ func TestRefusedConnections(t *testing.T) {
 // However many connections there are outside, the private listener answers.
 func TestPrivateListenerHasItsShare(t *testing.T) {
 	hold := make(chan struct{})
-	p, s := limited(t, connectionLimits{all: 2}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hold }), io.Discard)
+	ls, s := limited(t, connectionLimits{all: 2}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hold }), io.Discard)
 	defer close(hold)
 	for i := range 2 {
 		call(t, s, "127.0.0.1").say("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		awaitBusy(t, p.shared, i+1)
+		awaitBusy(t, ls.shared, i+1)
 	}
-	admin, err := p.listen(private, "127.0.0.1:0", newConnections(connectionLimits{all: 4, heads: maxHeads}, nil, p.connections))
+	admin, err := ls.listen(Private, "127.0.0.1:0", newConnections(connectionLimits{all: 4, heads: maxHeads}, nil, ls.metrics))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer admin.Shutdown()
-	admin.Serve(p.Admin, p.Log, func(err error) { t.Error(err) })
+	admin.Serve(nothing, ls.log, func(err error) { t.Error(err) })
 	for range 20 { // each stays open
 		if status := call(t, admin, "127.0.0.1").get("/healthz"); status != 200 {
 			t.Fatal(status)
@@ -320,9 +325,9 @@ func TestThrottle(t *testing.T) {
 // A program whose sockets need more files than it may have says so.
 func TestFilesForSockets(t *testing.T) {
 	for sockets, want := range map[int]int{10: 0, 0: 0, 9_000_000: 1} {
-		var log lockedBuffer
-		p := NewProcess(Config{Node: "test", LogLevel: "info", MaxConnections: 1000}, &log)
-		p.LimitSockets(sockets, nil)
+		var log siotest.Output
+		ls := New(Config{MaxConnections: 1000}, logging.New("info", &log), prometheus.NewRegistry())
+		ls.LimitSockets(sockets, nil)
 		if n := strings.Count(log.String(), "--max-sockets cannot be reached"); n != want {
 			t.Errorf("%d sockets: %d lines: %s", sockets, n, log.String())
 		}

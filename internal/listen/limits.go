@@ -1,6 +1,4 @@
-package daemon
-
-import "net/netip"
+package listen
 
 const (
 	// privateConnections is the private listener's own share of the files:
@@ -60,26 +58,3 @@ func privateLimits(files int) connectionLimits {
 	}
 	return connectionLimits{all: max(1, keptFiles(files)/4), heads: maxHeads}
 }
-
-// LimitSockets tells how many sockets the program admits (--max-sockets, 0 means
-// no limit), which the default of --max-connections follows, and which peers are
-// exempt from --max-connections-per-address. It logs a warning if that many
-// sockets cannot be connected. It must be called before Listen.
-func (p *Process) LimitSockets(most int, exempt func(netip.Addr) bool) {
-	sockets := most
-	if sockets == 0 {
-		sockets = noLimit
-	}
-	files := fileLimit()
-	l := publicLimits(p.Config, files, sockets)
-	p.shared = newConnections(l, exempt, p.connections)
-	if l.all > 0 && most > l.all {
-		p.Log.Warn("--max-sockets cannot be reached, because each websocket needs a connection. Raise the number of files that "+
-			"the process may have open (ulimit -n, LimitNOFILE), and --max-connections if it is set, or lower --max-sockets",
-			"max_sockets", most, "connections", l.all, "files", files, "files_needed", most+keptFiles(most))
-	}
-}
-
-// isLoopback exempts peers on this machine from the limit per address: a proxy
-// there carries everybody's connections.
-func isLoopback(peer netip.Addr) bool { return peer.IsLoopback() }

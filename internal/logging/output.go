@@ -1,4 +1,4 @@
-package daemon
+package logging
 
 import (
 	"bytes"
@@ -21,34 +21,34 @@ const (
 	flushTimeout = time.Second
 )
 
-// An output is the program's standard error, on which nobody waits. A goroutine
-// writes what [output.Write] queues. If the reader of the log has gone, or does
-// not read, lines are lost and counted. When the reader reads again, the log says
-// how many. It is safe for concurrent use.
-type output struct {
+// An Output is the program's standard error, on which nobody waits. A goroutine
+// writes what [Output.Write] queues, at most 1 MiB. If the reader of the log has
+// gone, or does not read, lines are lost and counted. When the reader reads again,
+// the log says how many. It is safe for concurrent use.
+type Output struct {
 	to    io.Writer
-	ended chan struct{} // closed when run has ended
+	ended chan struct{} // closed when Run has ended
 
 	mu   sync.Mutex
 	more sync.Cond // of mu: something is queued, or closed is set
 	// Guarded by mu.
 	queued  []byte // whole lines
-	writing int    // bytes that run is writing
+	writing int    // bytes that Run is writing
 	closed  bool
 	lost    uint64 // lines
 }
 
-// newOutput returns an output to a file. The caller runs run in a goroutine, and
-// ends it with close.
-func newOutput(to io.Writer) *output {
-	o := &output{to: to, ended: make(chan struct{})}
+// NewOutput returns an Output to a file. The caller runs [Output.Run] in a
+// goroutine, and ends it with [Output.Close].
+func NewOutput(to io.Writer) *Output {
+	o := &Output{to: to, ended: make(chan struct{})}
 	o.more.L = &o.mu
 	return o
 }
 
 // Write queues lines. It never blocks and never fails: lines for which there is
 // no room are lost.
-func (o *output) Write(lines []byte) (int, error) {
+func (o *Output) Write(lines []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed || len(o.queued)+o.writing+len(lines) > maxQueued {
@@ -60,8 +60,9 @@ func (o *output) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// run writes what is queued until close is called and everything is written.
-func (o *output) run() {
+// Run writes what is queued until Close is called and everything is written. It is
+// called once.
+func (o *Output) Run() {
 	defer close(o.ended)
 	var told uint64 // lost lines that the log has told of
 	for buffer := []byte(nil); ; {
@@ -83,7 +84,7 @@ func (o *output) run() {
 
 // next waits for lines and returns them. It keeps the empty buffer for those
 // that come meanwhile. ok is false if there will be no more.
-func (o *output) next(buffer []byte) (lines []byte, ok bool) {
+func (o *Output) next(buffer []byte) (lines []byte, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.queued) == 0 && !o.closed {
@@ -96,7 +97,7 @@ func (o *output) next(buffer []byte) (lines []byte, ok bool) {
 
 // wrote notes that a write has ended and how many of its lines are lost. It
 // returns the number of all lost lines.
-func (o *output) wrote(lost uint64) uint64 {
+func (o *Output) wrote(lost uint64) uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.writing = 0
@@ -104,9 +105,9 @@ func (o *output) wrote(lost uint64) uint64 {
 	return o.lost
 }
 
-// close waits until everything is written, for flushTimeout at most. Later lines
-// are lost. A writer that the reader blocks ends with the process.
-func (o *output) close() {
+// Close waits until everything is written, for a second at most. Later lines are
+// lost. A writer that the reader blocks ends with the process.
+func (o *Output) Close() {
 	o.mu.Lock()
 	o.closed = true
 	o.more.Signal()
@@ -117,7 +118,7 @@ func (o *output) close() {
 	}
 }
 
-func (o *output) lostLines() uint64 {
+func (o *Output) lostLines() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.lost
@@ -125,14 +126,14 @@ func (o *output) lostLines() uint64 {
 
 func countLines(text []byte) uint64 { return uint64(bytes.Count(text, []byte("\n"))) }
 
-// lostLines returns the metric of the lines that are lost on the way to the log.
-// It stays 0 if log is not an [output].
-func lostLines(log io.Writer) prometheus.Collector {
+// LostLines returns the metric of the lines that are lost on the way to the log.
+// It stays 0 if log is not an [Output].
+func LostLines(log io.Writer) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "doit_log_lost_lines_total",
 		Help: "Log lines that were lost because the reader of the log has gone or did not read.",
 	}, func() float64 {
-		if o, ok := log.(*output); ok {
+		if o, ok := log.(*Output); ok {
 			return float64(o.lostLines())
 		}
 		return 0

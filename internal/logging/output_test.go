@@ -1,4 +1,4 @@
-package daemon
+package logging
 
 import (
 	"bufio"
@@ -13,23 +13,41 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/ramainen/doit-socket/internal/siotest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// counted returns the value of the only metric that is registered.
+func counted(t *testing.T, metrics prometheus.Gatherer) float64 {
+	t.Helper()
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(families) != 1 || families[0].GetName() != "doit_log_lost_lines_total" {
+		t.Fatalf("the metrics are %v", families)
+	}
+	return families[0].GetMetric()[0].GetCounter().GetValue()
+}
 
 // While the reader of the log does not read, nobody who logs waits. What there is
 // no room for is lost, and counted, and the log says so when the reader reads
 // again.
 func TestStuckLog(t *testing.T) {
 	read, write := io.Pipe() // takes nothing that is not read
-	o := newOutput(write)
-	go o.run()
+	o := NewOutput(write)
+	go o.Run()
 	log := slog.New(slog.NewTextHandler(o, nil))
 	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(lostLines(o))
+	metrics.MustRegister(LostLines(o))
 	const lines = 50_000
 	for i := range lines {
 		log.Info("a line of usual length, as it is logged for a request that is refused", "number", i)
 	}
-	lost := counted(t, metrics, "doit_log_lost_lines_total", "")
+	lost := counted(t, metrics)
 	if lost == 0 || lost > lines-1000 {
 		t.Errorf("%v of %d lines are lost", lost, lines)
 	}
@@ -49,8 +67,8 @@ func TestStuckLog(t *testing.T) {
 	if !in.Scan() || !strings.Contains(in.Text(), "afterwards") {
 		t.Errorf("the next line is %q", in.Text())
 	}
-	o.close()
-	if counted(t, metrics, "doit_log_lost_lines_total", "") != lost {
+	o.Close()
+	if counted(t, metrics) != lost {
 		t.Error("more are lost")
 	}
 }
@@ -60,13 +78,13 @@ func TestStuckLog(t *testing.T) {
 func TestLogWithoutReader(t *testing.T) {
 	read, write := io.Pipe()
 	_ = read.Close()
-	o := newOutput(write)
-	go o.run()
+	o := NewOutput(write)
+	go o.Run()
 	for range 3 {
 		fmt.Fprintln(o, "a line")
 	}
 	began := time.Now()
-	o.close()
+	o.Close()
 	fmt.Fprintln(o, "after the end")
 	if n := o.lostLines(); n != 4 || time.Since(began) >= flushTimeout {
 		t.Errorf("%v lines are lost, the end took %v", n, time.Since(began))
@@ -77,11 +95,11 @@ func TestLogWithoutReader(t *testing.T) {
 func TestEndWithStuckLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		read, write := io.Pipe()
-		o := newOutput(write)
-		go o.run()
+		o := NewOutput(write)
+		go o.Run()
 		fmt.Fprintln(o, "a line")
 		began := time.Now()
-		o.close()
+		o.Close()
 		if took := time.Since(began); took != flushTimeout {
 			t.Errorf("it ended after %v", took)
 		}
@@ -92,13 +110,13 @@ func TestEndWithStuckLog(t *testing.T) {
 
 // What was logged before the end is written.
 func TestLogIsFlushed(t *testing.T) {
-	var to lockedBuffer
-	o := newOutput(&to)
-	go o.run()
+	var to siotest.Output
+	o := NewOutput(&to)
+	go o.Run()
 	for i := range 1000 {
 		fmt.Fprintln(o, "line", i)
 	}
-	o.close()
+	o.Close()
 	if n := strings.Count(to.String(), "\n"); n != 1000 || !strings.HasSuffix(to.String(), "line 999\n") {
 		t.Errorf("%d lines", n)
 	}

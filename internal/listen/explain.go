@@ -1,4 +1,4 @@
-package daemon
+package listen
 
 import (
 	"errors"
@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// ListenError returns why the listener of a flag cannot listen, and what to do
+// Explain returns why the listener of a flag cannot listen, and what to do
 // about it. err is that of [net.Listen], which names the address.
-func ListenError(flag string, err error) error {
-	variable := prefix + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(flag, "--"), "-", "_"))
+func Explain(flag string, err error) error {
+	variable := "DOIT_" + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(flag, "--"), "-", "_"))
 	choose := fmt.Sprintf("choose another address by %s or %s", flag, variable)
 	if flag == "--admin-listen" {
 		choose += ", or '' for no private listener"

@@ -1,4 +1,4 @@
-package daemon
+package listen
 
 import (
 	"fmt"
@@ -35,7 +35,7 @@ func TestHeadEnds(t *testing.T) {
 // A head with more fields than any client sends is answered 431 as soon as it has
 // them. Others, and bodies of many lines, are not counted.
 func TestHeaderFields(t *testing.T) {
-	p, s := limited(t, connectionLimits{all: 100}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	ls, s := limited(t, connectionLimits{all: 100}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		_, _ = fmt.Fprint(w, n)
 	}), io.Discard)
@@ -54,7 +54,7 @@ func TestHeaderFields(t *testing.T) {
 		}
 		c.gone()
 	}
-	if n := counted(t, p.Metrics, "doit_connections_refused_total", "header fields"); n != 2 {
+	if n := counted(t, ls.metrics.registry, "doit_connections_refused_total", "header fields"); n != 2 {
 		t.Errorf("%v are counted", n)
 	}
 }
@@ -64,7 +64,7 @@ func TestHeaderFields(t *testing.T) {
 // listener of emits.
 func TestHeadsAreBounded(t *testing.T) {
 	wait := make(chan struct{})
-	p, s := limited(t, connectionLimits{all: 100, heads: 320 << 10}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	ls, s := limited(t, connectionLimits{all: 100, heads: 320 << 10}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/poll" {
 			<-wait
 		}
@@ -73,7 +73,7 @@ func TestHeadsAreBounded(t *testing.T) {
 	poll, partial := call(t, s, "127.0.0.1"), call(t, s, "127.0.0.1")
 	poll.say("GET /poll?" + strings.Repeat("x", long) + " HTTP/1.1\r\nHost: x\r\n\r\n")
 	partial.say("GET /?" + strings.Repeat("x", long))
-	natstest.Await(t, "two heads", func() bool { return p.shared.heads.Load() > 190<<10 })
+	natstest.Await(t, "two heads", func() bool { return ls.shared.heads.Load() > 190<<10 })
 	refused := call(t, s, "127.0.0.1")
 	refused.say("GET /?" + strings.Repeat("x", long))
 	if answer, body := refused.answer(); answer.StatusCode != 503 || !strings.Contains(body, "POST") {
@@ -82,7 +82,7 @@ func TestHeadsAreBounded(t *testing.T) {
 	if status := call(t, s, "127.0.0.1").get("/"); status != 200 {
 		t.Errorf("a short one: %d", status)
 	}
-	php := &connection{connections: p.shared, listener: &listener{emits: true}}
+	php := &connection{connections: ls.shared, listener: &listener{emits: true}}
 	if php.head.bytes = 60 << 10; !php.chargeHead() {
 		t.Error("a head of PHP is refused")
 	}
@@ -97,7 +97,7 @@ func TestHeadsAreBounded(t *testing.T) {
 	}
 	half := call(t, s, "127.0.0.1")
 	half.say("GET /?" + strings.Repeat("x", long))
-	natstest.Await(t, "a head", func() bool { return p.shared.heads.Load() > 90<<10 })
+	natstest.Await(t, "a head", func() bool { return ls.shared.heads.Load() > 90<<10 })
 	_ = half.conn.Close()
-	natstest.Await(t, "the heads to be uncharged", func() bool { return p.shared.heads.Load() == 0 })
+	natstest.Await(t, "the heads to be uncharged", func() bool { return ls.shared.heads.Load() == 0 })
 }

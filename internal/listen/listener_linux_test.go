@@ -1,4 +1,4 @@
-package daemon
+package listen
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ramainen/doit-socket/internal/natstest"
+	"github.com/ramainen/doit-socket/internal/siotest"
 
 	"golang.org/x/sys/unix"
 )
@@ -116,14 +117,14 @@ func oneFree() bool {
 // With no file left the private listener answers within a second, again and
 // again, and the public one says why it does not serve.
 func TestNoFilesLeft(t *testing.T) {
-	var log lockedBuffer
-	p, public := limited(t, connectionLimits{}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), &log)
-	admin, err := p.listen(private, "127.0.0.1:0", newConnections(privateLimits(0), nil, p.connections))
+	var log siotest.Output
+	ls, public := limited(t, connectionLimits{}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), &log)
+	admin, err := ls.listen(Private, "127.0.0.1:0", newConnections(privateLimits(0), nil, ls.metrics))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer admin.Shutdown()
-	admin.Serve(p.Admin, p.Log, func(err error) { t.Error(err) })
+	admin.Serve(nothing, ls.log, func(err error) { t.Error(err) })
 	for _, s := range []*Server{public, admin} { // each holds its file in reserve now
 		c := call(t, s, "127.0.0.1")
 		c.say("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
