@@ -26,7 +26,7 @@ func greet(w io.Writer, public, emits *listen.Server) {
 	php, _ := emits.URLFor(yourServer)
 	fmt.Fprintf(w, greeting, page, php)
 	if !browser.Embedded() {
-		fmt.Fprint(w, "\n", browser.NotEmbedded)
+		fmt.Fprintf(w, "\n%s", browser.NotEmbedded)
 	}
 }
 
