@@ -19,7 +19,7 @@ func TestOldGoIsSaid(t *testing.T) {
 		dir := t.TempDir()
 		pretend(t, dir, "go", "echo '"+version+"'")
 		make := exec.Command("make", "--no-print-directory", "-C", "../..", "go")
-		make.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		make.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "MAKEFLAGS=", "MAKELEVEL=") // the tests may be run by make
 		out, err := make.CombinedOutput()
 		said := strings.Split(strings.TrimSpace(string(out)), "\n")
 		if (err != nil) != old {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,9 +21,7 @@ func startUnheard(t *testing.T, args ...string) *siotest.Program {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "embedded")
 	script := fmt.Sprintf("#!/bin/bash\nulimit -n %d\nexec '%s' \"$@\" 2> >(exec sed '/private listener/q' >&2)\n", few, filepath.Join(binaries, "embedded"))
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, path, script)
 	return siotest.Start(t, path, append([]string{"--max-memory", fmt.Sprint(16 << 20)}, args...)...)
 }
 

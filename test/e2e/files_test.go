@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,9 +22,7 @@ func startWithFiles(t *testing.T, files int, name string, args ...string) *siote
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	script := fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec '%s' \"$@\"\n", files, filepath.Join(binaries, name))
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, path, script)
 	return siotest.Start(t, path, args...)
 }
 
@@ -144,5 +143,16 @@ func TestBusyStrangersTakeNoFiles(t *testing.T) {
 	natstest.Await(t, "the connections to be uncounted", func() bool { return metric(t, p, "doit_connections", `listener="public"`) == 1 })
 	if status := within(t, p.URL, "/"); status != 200 {
 		t.Errorf("afterwards: %d", status)
+	}
+}
+
+// writeProgram writes a script that can be run at once. A process that another test forks while the file is open for
+// writing would keep it open, and the kernel runs no such file (ETXTBSY).
+func writeProgram(t *testing.T, path, script string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be run
+		t.Fatal(err)
 	}
 }

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ramainen/doit-socket/internal/natstest"
 	"github.com/ramainen/doit-socket/internal/siotest"
 )
 
 // The PHP of the greeting, as it is printed: the id is made, and the event arrives at it.
 func TestGreetingInPHP(t *testing.T) {
 	server := start(t, "embedded")
+	natstest.Await(t, "the greeting", func() bool { return strings.Contains(server.Log(), "try it") })
 	greeting := strings.ReplaceAll(server.Log(), "(PHP)", "     ")
 	part := func(label string) string {
 		m := regexp.MustCompile(`(?s)\n  ` + label + ` +(.*?)\n\n`).FindStringSubmatch(greeting + "\n\n")
