@@ -39,7 +39,7 @@ type emit struct {
 // cost is what an event counts for in the bounds of what waits, in bytes.
 func (e *emit) cost() int { return len(e.message.Payload) + overhead }
 
-// A queue holds the events of one user that wait, and the user's turn. Who has the turn sends the
+// A queue holds the events of one user that wait, and the user's turn. The goroutine that has the turn sends the
 // events to the user's sockets; there is one at a time. The turn is taken by add, and given back by
 // takeBurst when nothing waits any more. So as long as events wait somebody has the turn: a
 // goroutine in [fanout.serve], or the line in which the user stands.

@@ -24,7 +24,8 @@ const (
 // least 100.
 //
 // A value is a text, a list of values or a map of values. Each call of text or texts decodes it again. Their argument
-// must not be empty, a number or "__proto__": what qs does with those is not implemented.
+// is the name of a field of an emit. qs treats an empty name, a number and "__proto__" in ways of its own, which this type
+// does not imitate, because no field has such a name.
 //
 // A multipart body is a form, too, whose values are plain: they have no escapes.
 type form struct {

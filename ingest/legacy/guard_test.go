@@ -6,7 +6,8 @@ import (
 	"github.com/ramainen/doit-socket/internal/origin"
 )
 
-// Who may emit, and ask for the sums, without --open: not who comes through a proxy, nor a page of another site.
+// Without --open, a request that a proxy has forwarded, or that a page of another site has sent, may neither emit nor ask
+// for the sums.
 func TestLocal(t *testing.T) {
 	b := newBench(t)
 	b.listen("u")

@@ -102,19 +102,7 @@ func (b balancer) start(t *testing.T, gateways, ingests [2]string) (url string) 
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := b.command(t, path)
-	var out siotest.Output
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(out.String())
-		}
-	})
+	serve(t, b.command(t, path))
 	url = "http://" + address
 	natstest.Await(t, "the balancer", func() bool {
 		return status(url+"/readyz") == 200 && slices.Contains([]int{200, 403}, status(url+"/stat/all"))

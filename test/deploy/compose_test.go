@@ -101,7 +101,7 @@ func TestCompose(t *testing.T) {
 			return code == http.StatusOK && body == "OK"
 		})
 		t.Logf("%s killed: an emit is OK again after %v", victim, time.Since(killed).Round(time.Millisecond))
-		// Who was on the other gateway hears; who was on the one that died comes back.
+		// Browsers on the other gateway hear. Those on the one that died come back.
 		var left []*siotest.Client
 		for _, page := range pages {
 			select {

@@ -161,7 +161,7 @@ func withEach(t *testing.T, test func(t *testing.T, w webServer, d document)) {
 	}
 }
 
-// Who follows docs/one-box.md gets what it says: https://push.example.com serves browsers and no emits, and each of the
+// A reader who follows docs/one-box.md gets what it says: https://push.example.com serves browsers and no emits, and each of the
 // document's checks prints what the document says.
 func TestOneBox(t *testing.T) {
 	withEach(t, func(t *testing.T, w webServer, d document) {

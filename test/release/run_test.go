@@ -75,10 +75,10 @@ func traces(t *testing.T) []string {
 // settings, and what the administrator has disabled stays so. Once it is purged, nothing is left.
 func TestReleaseDebianPackage(t *testing.T) {
 	if _, err := exec.LookPath("dpkg"); err != nil || os.Geteuid() != 0 {
-		t.Skip("to install the Debian package takes root on Debian")
+		t.Fatal("this test installs the Debian package: run it as root on Debian")
 	}
 	if installed, _ := exec.Command("dpkg-query", "--show", "doit-socket").Output(); len(installed) > 0 {
-		t.Skip("doit-socket is installed here: the test would purge it, with its settings")
+		t.Fatal("doit-socket is installed here, and this test would purge it with its settings: run it on another machine, or remove the package first")
 	}
 	before := traces(t)
 	deb := filepath.Join(made, "doit-socket_"+strings.TrimSpace(must(t, "dpkg", "--print-architecture"))+".deb")
