@@ -169,6 +169,8 @@ borders:
 	never ./internal/wire     '.' # the standard library only
 	never ./internal/clock    '.'
 	never ./internal/origin   '.'
+	never ./internal/rawjson  '.'
+	never ./internal/typo     '.'
 	never ./internal/visitor  "nats-io|zishang520|gin-gonic|$$module/(ingest|gateway|embedded|internal/(wire|daemon|listen|logging))"
 	never ./internal/budget   '.'
 	never ./internal/router   "nats-io|zishang520|$$module/"

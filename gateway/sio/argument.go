@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/ramainen/doit-socket/gateway/hub"
+	"github.com/ramainen/doit-socket/internal/rawjson"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
@@ -63,7 +64,7 @@ func userSubjects(args []json.RawMessage, limit int) ([]string, error) {
 // JSON.parse does. Unlike encoding/json it takes no other spelling for it: the original server knew none, and a script
 // that repeats a register knows none either. It decodes no other member, and copies nothing.
 func userIDOf(object json.RawMessage) (id json.RawMessage) {
-	for name, value := range members(object) {
+	for name, value := range rawjson.Members(object) {
 		if isUserID(name) {
 			id = value
 		}
@@ -106,4 +107,19 @@ func userID(raw json.RawMessage) (string, error) {
 		}
 	}
 	return "", errUserID
+}
+
+// elements returns the first elements of a valid JSON array, at most most of them. It returns nil at an element that is a
+// list or an object, which is no id. The elements are parts of array.
+func elements(array json.RawMessage, most int) (list []json.RawMessage) {
+	for element := range rawjson.Elements(array) {
+		switch {
+		case len(list) == most:
+			return list
+		case element[0] == '[', element[0] == '{':
+			return nil
+		}
+		list = append(list, element)
+	}
+	return list
 }

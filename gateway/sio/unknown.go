@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+
+	"github.com/ramainen/doit-socket/internal/rawjson"
+	"github.com/ramainen/doit-socket/internal/typo"
 )
 
 // errUnknown is the answer to an event other than register and unregister.
@@ -44,7 +47,7 @@ func hasUserID(raw json.RawMessage) bool {
 	if raw[0] != '{' {
 		return false
 	}
-	for name := range members(raw) {
+	for name := range rawjson.Members(raw) {
 		if len(name) < 20 && plainName(string(name[1:len(name)-1])) == "userid" {
 			return true
 		}
@@ -60,31 +63,13 @@ func plainName(name string) string {
 
 var separators = strings.NewReplacer("_", "", "-", "", " ", "", ":", "", ".", "")
 
-const (
-	mostFaults = 2                     // that a misspelt name has
-	longRow    = len("unregister") + 1 // of the table of distances
-)
+// mostFaults is how many letters of a misspelt name are too many, missing or wrong.
+const mostFaults = 2
 
-// near reports whether at most mostFaults bytes must be added, removed or replaced to make meant of name: the Levenshtein
-// distance. Two letters that are exchanged are two that are wrong.
+// near reports whether a name has at most mostFaults. Two letters that are exchanged are two that are wrong.
 func near(name, meant string) bool {
 	if len(name) > len(meant)+mostFaults || len(name) < len(meant)-mostFaults {
 		return false
 	}
-	var row, next [longRow]int // for the first i and i+1 bytes of name, by how many of meant
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(name) {
-		next[0] = i + 1
-		for j := range len(meant) {
-			replaced := row[j]
-			if name[i] != meant[j] {
-				replaced++
-			}
-			next[j+1] = min(replaced, row[j+1]+1, next[j]+1)
-		}
-		row = next
-	}
-	return row[len(meant)] <= mostFaults
+	return typo.Distance(name, meant) <= mostFaults
 }

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"iter"
 	"strconv"
-	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/ramainen/doit-socket/internal/rawjson"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
@@ -39,7 +39,7 @@ func parseObject(body []byte) (object, error) {
 // id or message that is null counts as missing. The data is a part of o.
 func (o object) emit() (f fields, err error) {
 	var id, message []byte
-	for name, value := range o.members() {
+	for name, value := range rawjson.Members(o) {
 		switch nameOf(name) {
 		case "id":
 			id = value
@@ -77,10 +77,10 @@ func idsOf(value []byte) (ids []string, err error) {
 	var list iter.Seq[[]byte]
 	switch value[0] {
 	case '[':
-		list = elements(value)
+		list = rawjson.Elements(value)
 	case '{':
 		list = func(yield func([]byte) bool) {
-			for _, value := range object(value).members() {
+			for _, value := range rawjson.Members(value) {
 				if !yield(value) {
 					return
 				}
@@ -122,79 +122,6 @@ func idOf(value []byte) (string, error) {
 		return "", errIDNumber
 	}
 	return string(value), nil
-}
-
-// members yields the names and values of o, in their order. The names are JSON strings.
-func (o object) members() iter.Seq2[[]byte, []byte] {
-	return func(yield func(name, value []byte) bool) {
-		if len(o) == 0 {
-			return
-		}
-		for rest := skip(o[1:]); rest[0] != '}'; {
-			end := valueEnd(rest)
-			name := rest[:end]
-			rest = skip(rest[end:]) // the colon is one of what it skips
-			end = valueEnd(rest)
-			if !yield(name, rest[:end]) {
-				return
-			}
-			rest = skip(rest[end:])
-		}
-	}
-}
-
-// elements yields the elements of a list, which must be valid JSON.
-func elements(list []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for rest := skip(list[1:]); rest[0] != ']'; {
-			end := valueEnd(rest)
-			if !yield(rest[:end]) {
-				return
-			}
-			rest = skip(rest[end:])
-		}
-	}
-}
-
-// skip drops what stands between the values of valid JSON.
-func skip(s []byte) []byte { return bytes.TrimLeft(s, " \t\r\n,:") }
-
-// valueEnd returns the length of the value with which s begins. s must be the rest of valid JSON.
-func valueEnd(s []byte) int {
-	switch s[0] {
-	case '"':
-		return stringEnd(s)
-	case '{', '[':
-		depth := 0
-		for i := 0; ; i++ {
-			switch s[i] {
-			case '"':
-				i += stringEnd(s[i:]) - 1
-			case '{', '[':
-				depth++
-			case '}', ']':
-				if depth--; depth == 0 {
-					return i + 1
-				}
-			}
-		}
-	}
-	end := 0
-	for end < len(s) && strings.IndexByte(",]} \t\r\n", s[end]) < 0 {
-		end++
-	}
-	return end
-}
-
-func stringEnd(s []byte) int {
-	for i := 1; ; i++ {
-		switch s[i] {
-		case '"':
-			return i + 1
-		case '\\':
-			i++
-		}
-	}
 }
 
 // maxEscapedName is the length of the longest name with escapes that is read, as JSON: that of "message" has 44 bytes.

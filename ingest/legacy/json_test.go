@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/ramainen/doit-socket/internal/rawjson"
 )
 
 // The members of an object are those that encoding/json finds, byte for byte.
@@ -34,7 +36,7 @@ func FuzzParseObject(f *testing.F) {
 			t.Fatalf("%q: %v", o, err)
 		}
 		got := map[string][]byte{}
-		for name, value := range o.members() {
+		for name, value := range rawjson.Members(o) {
 			got[nameOf(name)] = value
 		}
 		for _, known := range []string{"id", "message", "data"} {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/ramainen/doit-socket/internal/rawjson"
 	"github.com/ramainen/doit-socket/internal/wire"
 )
 
@@ -130,7 +131,7 @@ func (p *post) unread() error {
 // names yields the names of all fields of the body and of the query string.
 func (p *post) names() iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for name := range p.object.members() {
+		for name := range rawjson.Members(p.object) {
 			if !yield(nameOf(name)) {
 				return
 			}

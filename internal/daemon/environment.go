@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/ramainen/doit-socket/internal/typo"
 )
 
 // prefix begins the names of all variables that our programs read.
@@ -60,33 +62,11 @@ func ofService(name, value string) bool {
 func nearest(name string, known []string) (found string) {
 	least := maxTypo + 1
 	for _, one := range known {
-		if edits := distance(name, one); edits < least {
+		if edits := typo.Distance(name, one); edits < least {
 			least, found = edits, one
 		}
 	}
 	return found
-}
-
-// distance returns how many letters must be added, removed or replaced in a to
-// get b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1) // of the letters of a so far, to each beginning of b
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // variables returns the names of the variables that set a program's flags.
