@@ -12,8 +12,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Patience is how long a test waits for an expected event before it fails.
-const Patience = 10 * time.Second
+// Patience is how long a test waits for an expected event before it fails. On a machine where processes stand still for
+// seconds, a node judges a silent peer after 6 s at the earliest, and after 5 s more for each standstill.
+const Patience = 30 * time.Second
 
 // An Option changes a server before it starts.
 type Option func(*server.Options)
